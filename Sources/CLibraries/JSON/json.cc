@@ -1,0 +1,1 @@
+#include "junction_json.h"

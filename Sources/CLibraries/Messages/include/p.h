@@ -1,0 +1,1 @@
+void jr_messages_placeholder(void);

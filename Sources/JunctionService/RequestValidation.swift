@@ -1,0 +1,107 @@
+// Refuses a request that no provider could answer, naming the field, before anything is reserved.
+import JunctionMessages
+import JunctionProtobuf
+import JunctionRPC
+
+/// What is wrong with a completion, as INVALID_ARGUMENT; nil when nothing is.
+func invalidity(of completion: JunctionV1.Completion.View?) -> Status? {
+    guard let completion else { return invalid("completion", "is missing: say what to ask the model") }
+    if completion.model.isEmpty { return invalid("completion.model", "is empty: name a model group") }
+    if completion.messages.isEmpty { return invalid("completion.messages", "is empty: send at least one message") }
+    for (index, message) in completion.messages.enumerated() {
+        switch message.role {
+        case .system, .developer, .user, .assistant: break
+        case .tool:
+            if message.toolCallId.isEmpty {
+                return invalid("completion.messages[\(index)].tool_call_id", "is empty: a tool's message names the call it answers")
+            }
+        case .unspecified, .unrecognized:
+            return invalid("completion.messages[\(index)].role", "is not one of system, developer, user, assistant, tool")
+        }
+        for (place, part) in message.parts.enumerated() where part.part == nil {
+            return invalid("completion.messages[\(index)].parts[\(place)].part", "is not set: a part is a text or an image")
+        }
+    }
+    for (index, tool) in completion.tools.enumerated() where tool.function?.name.isEmpty ?? true {
+        return invalid("completion.tools[\(index)].function.name", "is empty: a tool has a name")
+    }
+    if let choice = completion.toolChoice, choice.mode == .function, choice.functionName.isEmpty {
+        return invalid("completion.tool_choice.function_name", "is empty: name the function that must be called")
+    }
+    if let format = completion.responseFormat, format.type == .jsonSchema,
+        format.jsonSchema?.schemaJson.isEmpty ?? true {
+        return invalid("completion.response_format.json_schema.schema_json", "is empty: give the schema")
+    }
+    if let value = completion.temperature, !(0...2).contains(value) { return outside("temperature", "\(value)", "0 to 2") }
+    if let value = completion.topP, !(0...1).contains(value) { return outside("top_p", "\(value)", "0 to 1") }
+    if let value = completion.maxTokens, value < 1 { return outside("max_tokens", "\(value)", "1 or more") }
+    if let value = completion.n, !(1...128).contains(value) { return outside("n", "\(value)", "1 to 128") }
+    if let value = completion.presencePenalty, !(-2...2).contains(value) {
+        return outside("presence_penalty", "\(value)", "-2 to 2")
+    }
+    if let value = completion.frequencyPenalty, !(-2...2).contains(value) {
+        return outside("frequency_penalty", "\(value)", "-2 to 2")
+    }
+    if let value = completion.topLogprobs, !(0...20).contains(value) {
+        return outside("top_logprobs", "\(value)", "0 to 20")
+    }
+    return nil
+}
+
+/// What is wrong with the routing asked for, as INVALID_ARGUMENT; nil when nothing is.
+///
+/// - Parameter allowedBases: the bases that an override may name (`allowed_api_bases`).
+func invalidity(of routing: JunctionV1.Routing.View?, allowedBases: [String]) -> Status? {
+    guard let routing else { return nil }
+    if let retries = routing.numRetries, !(0...100).contains(retries) {
+        return invalid("routing.num_retries", "is \(retries), not 0 to 100")
+    }
+    for (index, fallback) in routing.fallbacks.enumerated() {
+        let field = "routing.fallbacks[\(index)]"
+        switch fallback.target {
+        case .modelGroup(let name):
+            if name.isEmpty { return invalid("\(field).model_group", "is empty: name a model group") }
+        case .override(let override):
+            if override.apiKey.isEmpty, override.apiBase.isEmpty, override.model.isEmpty, override.apiVersion.isEmpty {
+                return invalid("\(field).override", "is empty: override the model, the key or the base")
+            }
+            if hasControlCharacter(override.apiKey) {
+                return invalid("\(field).override.api_key", "holds a control character")
+            }
+            if override.apiBase.isEmpty { continue }
+            if override.apiKey.isEmpty {
+                return invalid(
+                    "\(field).override.api_key",
+                    "is empty, but api_base is overridden: a configured key is never sent to another base")
+            }
+            let base = String(override.apiBase)
+            guard allowedBases.contains(where: { allows(base, by: $0) }) else {
+                return invalid("\(field).override.api_base", "is not among the configuration's allowed_api_bases")
+            }
+        case nil:
+            return invalid("\(field).target", "is not set: name a model group or override one")
+        }
+    }
+    return nil
+}
+
+/// Whether `base` is `allowed` itself or a path below it.
+private func allows(_ base: String, by allowed: String) -> Bool {
+    if base.contains("..") || base.contains("@") || base.contains("?") || base.contains("#") { return false }
+    func bare(_ text: String) -> String { text.hasSuffix("/") ? String(text.dropLast()) : text }
+    return bare(base) == bare(allowed) || base.hasPrefix(bare(allowed) + "/")
+}
+
+private func hasControlCharacter(_ text: Text) -> Bool {
+    let bytes = text.bytes
+    for index in bytes.indices where bytes[index] < 0x20 || bytes[index] == 0x7f { return true }
+    return false
+}
+
+private func outside(_ field: String, _ value: String, _ range: String) -> Status {
+    invalid("completion.\(field)", "is \(value), not \(range)")
+}
+
+private func invalid(_ field: String, _ what: String) -> Status {
+    Status(.invalidArgument, "\(field) \(what)")
+}
