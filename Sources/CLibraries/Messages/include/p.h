@@ -1,1 +1,0 @@
-void jr_messages_placeholder(void);

@@ -1,2 +1,0 @@
-#include "p.h"
-void jr_messages_placeholder(void) {}

@@ -1,0 +1,114 @@
+// Messages in an arena: made, decoded, encoded by protobuf-c. Generated views conform to `MessageView`,
+// generated values to `ProtobufMessage`.
+public import CProtobufC
+
+/// A message in an arena. A reference, not a value: copies of a view see the same message.
+public protocol MessageView {
+    /// The struct that protoc-c generates for the message.
+    associatedtype Raw
+    static var descriptor: UnsafePointer<ProtobufCMessageDescriptor> { get }
+    var raw: UnsafeMutablePointer<Raw> { get }
+    init(raw: UnsafeMutablePointer<Raw>)
+}
+
+extension MessageView {
+    /// An empty message in `arena`.
+    @inlinable
+    public init(in arena: Arena) {
+        let memory = arena.allocate(MemoryLayout<Raw>.size)
+        Self.descriptor.pointee.message_init(memory.assumingMemoryBound(to: ProtobufCMessage.self))
+        self.init(raw: memory.assumingMemoryBound(to: Raw.self))
+    }
+
+    /// Bytes of the message on the wire.
+    @inlinable
+    public var encodedSize: Int { protobuf_c_message_get_packed_size(base) }
+
+    /// Writes the message's `encodedSize` bytes to `buffer`. For the layer that frames messages.
+    @inlinable
+    public func encode(into buffer: UnsafeMutableRawPointer) {
+        protobuf_c_message_pack(base, buffer.assumingMemoryBound(to: UInt8.self))
+    }
+
+    /// The message on the wire.
+    public func encoded() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: encodedSize) { buffer, count in
+            count = encodedSize
+            if count > 0 { encode(into: buffer.baseAddress!) }
+        }
+    }
+
+    @inlinable
+    var base: UnsafePointer<ProtobufCMessage> {
+        UnsafeRawPointer(raw).assumingMemoryBound(to: ProtobufCMessage.self)
+    }
+}
+
+/// A message as a plain value, independent of any arena.
+public protocol ProtobufMessage: Sendable, Equatable {
+    associatedtype View: MessageView
+    init()
+    /// A copy of the message that `view` shows.
+    init(_ view: View)
+    /// A copy of the message in `arena`.
+    func view(in arena: Arena) -> View
+    /// The message's name with its package, such as `junction.v1.Usage`.
+    static var fullName: String { get }
+}
+
+extension ProtobufMessage {
+    /// The message on the wire.
+    public func encoded() -> [UInt8] { view(in: Arena()).encoded() }
+
+    /// Reads a message from its wire form.
+    public init(decoding bytes: [UInt8]) throws(ProtobufError) {
+        let arena = Arena()
+        self.init(try decode(View.self, bytes.span, in: arena))
+        withExtendedLifetime(arena) {}
+    }
+}
+
+/// Reads a message from its wire form into `arena`.
+///
+/// protobuf-c neither checks UTF-8 nor keeps what follows a NUL in a string, so both are refused first, as
+/// the protobuf specification has it for proto3 strings (a NUL is legal there; Junction cannot hold one).
+public func decode<V: MessageView>(
+    _ type: V.Type, _ bytes: Span<UInt8>, in arena: Arena
+) throws(ProtobufError) -> V {
+    var outcome: Result<UnsafeMutablePointer<V.Raw>, ProtobufError> = .failure(.malformed)
+    bytes.withUnsafeBufferPointer { buffer in
+        var validator = WireValidator()
+        do throws(ProtobufError) {
+            try validator.validate(UnsafeRawBufferPointer(buffer), V.descriptor)
+        } catch {
+            outcome = .failure(error)
+            return
+        }
+        let message = protobuf_c_message_unpack(
+            V.descriptor, arena.protobufAllocator, buffer.count, buffer.baseAddress)
+        guard let message else { return }
+        outcome = .success(UnsafeMutableRawPointer(message).assumingMemoryBound(to: V.Raw.self))
+    }
+    return V(raw: try outcome.get())
+}
+
+/// Why bytes are not the message they should be.
+public enum ProtobufError: Error, Equatable, CustomStringConvertible {
+    /// The bytes are cut short or are no protobuf.
+    case malformed
+    /// A string field is not UTF-8. The field by its path, such as `completion.messages[2].content`.
+    case invalidUTF8(field: String)
+    /// A string field holds a NUL character.
+    case embeddedNUL(field: String)
+    /// Messages are nested more than 100 deep.
+    case tooDeep
+
+    public var description: String {
+        switch self {
+        case .malformed: "the message cannot be parsed as protobuf"
+        case .invalidUTF8(let field): "\(field) is not valid UTF-8"
+        case .embeddedNUL(let field): "\(field) holds a NUL character, which is not supported"
+        case .tooDeep: "messages are nested more than 100 deep"
+        }
+    }
+}

@@ -1,0 +1,135 @@
+// A provider inside the service (LiteLLM's `mock_response`): answers with a set text, after a set
+// latency, at a set speed, and fails as often as it is told, so that the service runs without any account.
+// Speaks OpenAI's wire format, so that its answers go the same way as a real provider's.
+import JunctionConfig
+import JunctionOutbound
+import JunctionProviders
+import JunctionTransport
+
+/// One answer of a mock deployment: what `HTTPTransfer` is for a real one. Confined to its loop.
+final class MockTransfer {
+    private let settings: MockSettings
+    private let loop: EventLoop
+    private var handler: (any HTTPHandler)?
+    private var timer: Timer?
+    private var wordsLeft: ArraySlice<String>
+    private let promptTokens: Int
+    private let model: String
+    private var isPaused = false
+
+    init(
+        _ settings: MockSettings, model: String, promptTokens: Int, isStreaming: Bool, fails: Bool, loop: EventLoop,
+        handler: any HTTPHandler
+    ) {
+        self.settings = settings
+        self.loop = loop
+        self.handler = handler
+        self.model = model
+        self.promptTokens = promptTokens
+        wordsLeft = words(of: settings.response)[...]
+        timer = loop.schedule(after: settings.latency) { [self] in
+            if fails { fail() } else if isStreaming { beginStream() } else { answer() }
+        }
+    }
+
+    /// No callback comes after this.
+    func cancel() {
+        handler = nil
+        timer?.cancel()
+        timer = nil
+    }
+
+    func pause() {
+        isPaused = true
+        timer?.cancel()
+    }
+
+    func resume() {
+        guard isPaused else { return }
+        isPaused = false
+        timer?.reschedule(after: .zero)
+    }
+
+    private func fail() {
+        handler?.received(status: 500)
+        end(#"{"error":{"message":"the mock was told to fail","type":"server_error","code":null}}"#)
+    }
+
+    private func answer() {
+        let tokens = wordsLeft.count
+        let text = wordsLeft.joined()
+        let writing = settings.tokensPerSecond.map { Duration.seconds(Double(tokens) / $0) } ?? .zero
+        timer = loop.schedule(after: writing) { [self] in
+            handler?.received(status: 200)
+            end(
+                #"{"id":"mock","object":"chat.completion","model":\#(quoted(model)),"choices":[{"index":0,"#
+                    + #""message":{"role":"assistant","content":\#(quoted(text))},"finish_reason":"stop"}],"#
+                    + #""usage":\#(usage(tokens))}"#)
+        }
+    }
+
+    private func beginStream() {
+        handler?.received(status: 200)
+        let tokens = wordsLeft.count
+        let gap = settings.tokensPerSecond.map { Duration.seconds(1 / $0) } ?? .zero
+        timer = loop.schedule(after: gap) { [self] in next(gap: gap, tokens: tokens) }
+    }
+
+    private func next(gap: Duration, tokens: Int) {
+        guard let word = wordsLeft.popFirst() else {
+            send(event(#"{"index":0,"delta":{},"finish_reason":"stop"}"#))
+            send("data: {\"id\":\"mock\",\"model\":\(quoted(model)),\"choices\":[],\"usage\":\(usage(tokens))}\n\n")
+            return end("data: [DONE]\n\n")
+        }
+        // Asked for before the piece is sent, since sending may pause or cancel.
+        timer?.reschedule(after: gap)
+        send(event(#"{"index":0,"delta":{"content":\#(quoted(word))},"finish_reason":null}"#))
+    }
+
+    private func event(_ choice: String) -> String {
+        "data: {\"id\":\"mock\",\"object\":\"chat.completion.chunk\",\"model\":\(quoted(model)),\"choices\":[\(choice)]}\n\n"
+    }
+
+    private func usage(_ completionTokens: Int) -> String {
+        #"{"prompt_tokens":\#(promptTokens),"completion_tokens":\#(completionTokens),"#
+            + #""total_tokens":\#(promptTokens + completionTokens)}"#
+    }
+
+    private func send(_ text: String) {
+        handler?.received(body: Array(text.utf8).span)
+    }
+
+    private func end(_ text: String) {
+        timer?.cancel()
+        timer = nil
+        send(text)
+        let handler = handler
+        self.handler = nil
+        handler?.ended(.complete)
+    }
+}
+
+/// The text in pieces as a model would stream it: a word with the space before it.
+private func words(of text: String) -> [String] {
+    var words: [String] = []
+    for character in text {
+        if words.isEmpty || character == " " { words.append(String(character)) } else { words[words.count - 1].append(character) }
+    }
+    return words
+}
+
+/// The text as a JSON string.
+private func quoted(_ text: String) -> String {
+    var json = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": json += "\\\""
+        case "\\": json += "\\\\"
+        case "\n": json += "\\n"
+        case _ where scalar.value < 0x20:
+            json += "\\u00" + (scalar.value < 0x10 ? "0" : "") + String(scalar.value, radix: 16)
+        default: json.unicodeScalars.append(scalar)
+        }
+    }
+    return json + "\""
+}

@@ -1,0 +1,99 @@
+// Writes the services of one .proto: a client stub over a channel, and a server protocol with its registration.
+import SwiftProtobufPluginLibrary
+
+struct ClientFile {
+    let file: FileDescriptor
+    let options: Options
+
+    init(_ file: FileDescriptor, _ options: Options) {
+        self.file = file
+        self.options = options
+    }
+
+    func write(to source: inout Source) {
+        let access = options.access
+        for module in options.imports { source.line("\(access)import \(module)") }
+        for service in file.services {
+            source.line("")
+            source.docs(service.protoSourceComments())
+            source.block("\(access)struct \(service.name)Client: Sendable") { source in
+                source.line("private let channel: Channel")
+                source.line("")
+                source.line("/// Calls go over `channel`, which must outlive them.")
+                source.line("\(access)init(channel: Channel) { self.channel = channel }")
+                for method in service.methods {
+                    source.line("")
+                    source.docs(method.protoSourceComments())
+                    write(method, to: &source)
+                }
+            }
+        }
+    }
+
+    private func write(_ method: MethodDescriptor, to source: inout Source) {
+        let request = method.inputType.swiftName
+        let response = method.outputType.swiftName
+        let many = method.clientStreaming
+        let argument = many ? "_ requests: some AsyncSequence<\(request), any Error> & Sendable" : "_ request: \(request)"
+        let result = method.serverStreaming ? "AsyncThrowingStream<\(response), any Error>" : "async throws(Status) -> \(response)"
+        let head = "\(options.access)func \(method.swiftName)(\(argument), options: CallOptions = CallOptions())"
+        source.block("\(head) \(method.serverStreaming ? "-> " : "")\(result)") { source in
+            let call = switch (method.clientStreaming, method.serverStreaming) {
+            case (false, false): "try await channel.unary"
+            case (false, true): "channel.serverStreaming"
+            case (true, false): "try await channel.clientStreaming"
+            case (true, true): "channel.bidirectional"
+            }
+            source.line("\(call)(\"\(method.path)\", \(many ? "requests" : "request"), options: options)")
+        }
+    }
+}
+
+struct ServerFile {
+    let file: FileDescriptor
+    let options: Options
+
+    init(_ file: FileDescriptor, _ options: Options) {
+        self.file = file
+        self.options = options
+    }
+
+    func write(to source: inout Source) {
+        let access = options.access
+        for module in options.imports { source.line("\(access)import \(module)") }
+        for service in file.services {
+            source.line("")
+            source.docs(service.protoSourceComments())
+            source.line("///")
+            source.line("/// A method may answer through its call at once, later, or from an async body. Confined to its loop.")
+            source.block("\(access)protocol \(service.name)Server: AnyObject") { source in
+                for (index, method) in service.methods.enumerated() {
+                    if index > 0 { source.line("") }
+                    source.docs(method.protoSourceComments())
+                    let call = "_ call: ServerCall<\(method.outputType.swiftName)>"
+                    source.line(
+                        method.clientStreaming
+                            ? "func \(method.swiftName)(\(call)) -> MessageReceiver<\(method.inputType.swiftName)>"
+                            : "func \(method.swiftName)(_ request: \(method.inputType.swiftName).View, \(call))")
+                }
+            }
+            source.line("")
+            source.block("extension ServiceRegistry") { source in
+                source.line("/// Serves `\(service.fullName)` by `service`.")
+                source.block("\(access)mutating func register(_ service: some \(service.name)Server)") { source in
+                    for method in service.methods {
+                        let kind = switch (method.clientStreaming, method.serverStreaming) {
+                        case (false, false): "unary"
+                        case (false, true): "serverStreaming"
+                        case (true, false): "clientStreaming"
+                        case (true, true): "bidirectional"
+                        }
+                        let types = "\(method.inputType.swiftName).self, \(method.outputType.swiftName).self"
+                        let body = method.clientStreaming ? "{ service.\(method.swiftName)($0) }" : "{ service.\(method.swiftName)($0, $1) }"
+                        source.line("\(kind)(\"\(method.path)\", \(types)) \(body)")
+                    }
+                }
+            }
+        }
+    }
+}
