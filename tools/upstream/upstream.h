@@ -1,0 +1,93 @@
+// What the files of the stand-in provider share: the plan of one call, the counters, the options.
+// Knows OpenAI's chat completions over HTTP/1.1 (https://platform.openai.com/docs/api-reference/chat);
+// knows nothing of Junction.
+#ifndef UPSTREAM_H
+#define UPSTREAM_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// What happens to one call.
+typedef enum {
+    PLAN_ANSWER,     // a whole answer or a stream, as asked
+    PLAN_STATUS,     // an HTTP error
+    PLAN_STALL,      // nothing, for ever
+    PLAN_CLOSE,      // the connection is closed before any byte
+    PLAN_RESET,      // the connection is reset (RST) before any byte
+    PLAN_MALFORMED,  // 200 with JSON that breaks off
+    PLAN_EMPTY,      // 200 with an empty body
+} plan_kind;
+
+typedef struct {
+    plan_kind kind;
+    int status;
+    int retry_after_s;    // Retry-After header; -1: none
+    const char *code;     // error.code of the body; NULL: by the status
+    bool echo_key;        // the error's message quotes the Authorization header, as real providers do
+    int64_t latency_us;   // before the first byte
+    int64_t interval_us;  // between chunks; 0: as fast as the peer reads
+    int chunks;
+    int chunk_bytes;      // length of a chunk's content; 0: the usual six bytes
+    int cut_after;        // close after so many content chunks; -1: never
+    bool cut_role;        // a cut before the first content comes after the role-only chunk
+    int error_after;      // an error event after so many content chunks; -1: never
+    bool no_done;         // the stream ends without [DONE]
+    bool crlf;            // event lines end in CRLF, with comments between
+    bool tools;           // the model calls a tool
+    int drip_bytes;       // so many bytes each 100 us; 0: at once
+    bool streaming;
+    bool include_usage;
+} plan;
+
+typedef struct {
+    int port, latency_ms, chunks, record;
+    double chunk_interval_ms, fail_rate, stall_rate, cut_rate;
+    int cut_after;  // of streams cut at random; 0: before the first token
+    uint64_t seed;
+    int prompt_tokens, completion_tokens;
+    const char *name;  // appears in the answers, so that a test sees who answered
+} options;
+
+typedef struct {
+    char name[96];
+    uint64_t calls, succeeded, failed;
+} model_counts;
+
+enum { models_max = 256, status_max = 600 };
+
+typedef struct {
+    uint64_t connections, calls, calls_streaming, answered_whole, streams_completed;
+    uint64_t status[status_max];  // error answers by HTTP status
+    uint64_t stalled, cut, malformed, empty, closed, errors_in_stream;
+    uint64_t chunks, aborted_by_peer, bytes_in, bytes_out;
+    model_counts models[models_max];
+    int models_count;
+} counts;
+
+extern options option;
+extern counts count;
+
+/// Sets one option by its name without dashes; false when there is none such or the value is wrong.
+bool set_option(const char *name, const char *value);
+
+/// Decides what happens to a call: by its script (header or model name), else by the fault rates.
+plan plan_call(const char *script, size_t script_length, const char *model, size_t model_length, bool streaming);
+
+/// The entry of a model in `count`, made when new. The last entry takes what does not fit.
+model_counts *counts_of(const char *model, size_t length);
+
+/// Growing bytes; used for output and reports.
+typedef struct {
+    char *bytes;
+    size_t length, capacity;
+} buffer;
+
+void append(buffer *to, const void *bytes, size_t length);
+void append_format(buffer *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void append_json(buffer *to, const char *bytes, size_t length);
+
+/// Keeps a request for GET /requests; head and body as received.
+void record(const char *head, size_t head_length, const char *body, size_t body_length);
+void report_requests(buffer *to, int last);
+void report_counts(buffer *to, uint64_t open_calls, uint64_t open_connections);
+#endif
