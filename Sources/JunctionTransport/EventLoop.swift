@@ -33,6 +33,8 @@ public final class EventLoop: @unchecked Sendable {
     private var flushing: [any Flushable] = []
     private var mustRunAgain = false
     private var cachedNow: ContinuousClock.Instant?
+    /// Shared by the connections of this loop.
+    lazy var transferBuffer = TransferBuffer()
     /// Turns taken so far; for tests that show that a loop sleeps.
     public private(set) var turns = 0
 
