@@ -81,7 +81,7 @@ public final class EventLoop: @unchecked Sendable {
         endTurn()
     }
 
-    private func takeTurn() {
+    func takeTurn() {
         let mustNotWait = mustRunAgain || !dirty.isEmpty
         mustRunAgain = false
         setAlarm()
