@@ -33,6 +33,7 @@ public final class EventLoop: @unchecked Sendable {
     private var flushing: [any Flushable] = []
     private var mustRunAgain = false
     private var cachedNow: ContinuousClock.Instant?
+    private var kept: [AnyObject] = []
     /// Turns taken so far; for tests that show that a loop sleeps.
     public private(set) var turns = 0
 
@@ -77,7 +78,11 @@ public final class EventLoop: @unchecked Sendable {
         while !isStopping.load(ordering: .acquiring) { takeTurn() }
         runSubmitted()
         endTurn()
+        kept = []
     }
+
+    /// Keeps `object` until `run` ends; it is let go of on the loop's thread, where it belongs.
+    public func keep(_ object: AnyObject) { kept.append(object) }
 
     private func takeTurn() {
         let isDue = setAlarm()
