@@ -34,6 +34,8 @@ public final class EventLoop: @unchecked Sendable {
     private var mustRunAgain = false
     private var cachedNow: ContinuousClock.Instant?
     private var kept: [AnyObject] = []
+    /// Shared by the connections of this loop.
+    lazy var transferBuffer = TransferBuffer()
     /// Turns taken so far; for tests that show that a loop sleeps.
     public private(set) var turns = 0
 
