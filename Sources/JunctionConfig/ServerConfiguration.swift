@@ -52,7 +52,7 @@ public struct DeploymentConfiguration: Sendable {
     public var provider: ProviderSpec
     /// The model as the provider names it.
     public var model: String
-    /// Base URL without a slash at its end; for a mock it is empty.
+    /// Base URL without a slash at its end; empty for a mock that has none.
     public var apiBase: String
     /// Nil: the provider is called without a key.
     public var apiKey: Secret?
@@ -68,6 +68,9 @@ public struct DeploymentConfiguration: Sendable {
     public var extraBodyJSON: String?
     /// Not nil: answered inside the service, no provider is called.
     public var mock: MockSettings?
+
+    /// The provider as answers and tables name it.
+    public var providerName: String { mock == nil ? provider.name : "mock" }
 
     public init(id: String, modelGroup: String, provider: ProviderSpec, model: String, apiBase: String) {
         self.id = id
