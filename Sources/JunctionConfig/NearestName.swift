@@ -1,9 +1,9 @@
-// Finds the known key a person most likely meant when a key is unknown. Knows no section and no schema.
+// Finds the known name a person most likely meant when a name is unknown. Knows no section and no schema.
 
 /// The candidate with the smallest edit distance to `key` (insertion, deletion, replacement and swap of
 /// neighbours cost 1 each), or nil when none is near enough to be a slip of the hand. Ties go to the
 /// candidate that stands first.
-func nearestKey(to key: String, among candidates: [String]) -> String? {
+func nearestName(to key: String, among candidates: [String]) -> String? {
     let typed = Array(key.lowercased().unicodeScalars)
     let farthest = max(1, typed.count / 3)
     var best: (name: String, distance: Int)?
