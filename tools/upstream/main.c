@@ -619,6 +619,7 @@ static void run(void) {
         if (heap_count) {
             int64_t left = heap[0]->due_us - clock_us();
             if (left < 0) left = 0;
+            if (option.timer_step_us) left = (left + option.timer_step_us - 1) / option.timer_step_us * option.timer_step_us;
             wait = (struct timespec){.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
             timeout = &wait;
         }
@@ -662,6 +663,7 @@ static const char usage[] =
     "  --latency-ms N         before the first byte of each answer (0)\n"
     "  --chunks N             content chunks of a stream (8)\n"
     "  --chunk-interval-ms N  between them, may be a fraction (0: as fast as the peer reads)\n"
+    "  --timer-step-us N      timers fire in steps of so many us, many at once (0: each when due)\n"
     "  --fail-rate F          share of calls answered 500, 503 or 429 (0)\n"
     "  --stall-rate F         share of calls never answered (0)\n"
     "  --cut-rate F           share of streams cut (0), after --cut-after N content chunks (0)\n"

@@ -25,6 +25,7 @@ bool set_option(const char *name, const char *value) {
     else if (strcmp(name, "latency-ms") == 0) option.latency_ms = (int)number;
     else if (strcmp(name, "chunks") == 0) option.chunks = (int)number;
     else if (strcmp(name, "chunk-interval-ms") == 0) option.chunk_interval_ms = number;
+    else if (strcmp(name, "timer-step-us") == 0) option.timer_step_us = (int)number;
     else if (strcmp(name, "fail-rate") == 0) option.fail_rate = number;
     else if (strcmp(name, "stall-rate") == 0) option.stall_rate = number;
     else if (strcmp(name, "cut-rate") == 0) option.cut_rate = number;

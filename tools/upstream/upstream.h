@@ -43,7 +43,7 @@ typedef struct {
 } plan;
 
 typedef struct {
-    int port, latency_ms, chunks, record;
+    int port, latency_ms, chunks, record, timer_step_us;
     double chunk_interval_ms, fail_rate, stall_rate, cut_rate;
     int cut_after;  // of streams cut at random; 0: before the first token
     uint64_t seed;
