@@ -4,7 +4,7 @@ import JunctionProtobuf
 import JunctionRouting
 
 /// The message for a route; `target` gives a deployment, or an override, its names.
-func message(
+func routeMessage(
     of report: RouteReport, in arena: Arena, target: (Int?, Int?) -> ProviderTarget
 ) -> JunctionV1.Route.View {
     let route = JunctionV1.Route.View(in: arena)
