@@ -20,7 +20,7 @@ func routeMessage(
         if let failure = attempt.outcome { view.error = arena.text(failure.message) }
         view.timeToFirstTokenUs = attempt.timeToFirstToken?.microseconds ?? 0
     }
-    if let answered = report.attempts.last, answered.outcome == nil {
+    if let answered = report.answered {
         let target = target(answered.deployment, answered.overrideIndex)
         route.deploymentId = target.id
         route.provider = target.provider
