@@ -4,16 +4,17 @@ import JunctionRouting
 
 /// The names that a caller or a fallback can ask for.
 struct ModelGroups {
-    /// In the order of the file.
-    private(set) var names: [String] = []
-    private let ids: Set<String>
+    /// The groups in the order of the file.
+    private let names: [String]
+    private let groupsAndIDs: Set<String>
 
     init(deployments: [Deployment]) {
-        for deployment in deployments where !names.contains(deployment.modelGroup) { names.append(deployment.modelGroup) }
-        ids = Set(deployments.map(\.id))
+        var seen: Set<String> = []
+        names = deployments.map(\.modelGroup).filter { seen.insert($0).inserted }
+        groupsAndIDs = seen.union(deployments.map(\.id))
     }
 
-    func has(_ name: String) -> Bool { names.contains(name) || ids.contains(name) }
+    func has(_ name: String) -> Bool { groupsAndIDs.contains(name) }
 
     /// What to say about a name that no group has.
     func unknown(_ name: LocatedText) -> String {

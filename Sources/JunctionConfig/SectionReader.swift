@@ -254,7 +254,7 @@ struct SectionReader {
             return nil
         }
         guard let value = environment[name] else {
-            report.error(place, "The environment variable \(name) is not set. Set it before the start, to \(expected).")
+            report.error(place, "The environment variable \(name) is not set. It must hold \(expected).")
             return nil
         }
         return (value, name)
