@@ -23,7 +23,8 @@ struct Asking: ParsableArguments {
     @Option(help: "Sampling temperature, 0 to 2.")
     var temperature: Double?
 
-    @Option(name: .customLong("fallback"), help: "Model group to try when the asked one fails; may be repeated.")
+    @Option(
+        name: .customLong("fallback"), help: "Model group to try when the asked one fails; may be repeated.")
     var fallbacks: [String] = []
 
     @Option(help: "Most retries within one model group.")
@@ -39,9 +40,13 @@ struct Asking: ParsableArguments {
     var prompt: String
 
     func validate() throws {
-        if model.isEmpty || fallbacks.contains("") { throw ValidationError("A model group's name must not be empty.") }
+        if model.isEmpty || fallbacks.contains("") {
+            throw ValidationError("A model group's name must not be empty.")
+        }
         if prompt.isEmpty { throw ValidationError("The prompt must not be empty.") }
-        if let maxTokens, maxTokens < 1 { throw ValidationError("--max-tokens must be 1 or more, not \(maxTokens).") }
+        if let maxTokens, maxTokens < 1 {
+            throw ValidationError("--max-tokens must be 1 or more, not \(maxTokens).")
+        }
         if let temperature, !(0...2).contains(temperature) {
             throw ValidationError("--temperature must be 0 to 2, not \(temperature).")
         }
@@ -65,7 +70,8 @@ struct Asking: ParsableArguments {
             host = ""
         }
         guard !host.isEmpty, (1...65535).contains(port) else {
-            throw ValidationError("--address must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
+            throw ValidationError(
+                "--address must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
         }
         return (String(host), port)
     }
@@ -122,7 +128,8 @@ struct Asking: ParsableArguments {
     private func standardInput() throws -> String {
         let bytes = try FileHandle.standardInput.readToEnd() ?? Data()
         guard let text = String(validating: bytes, as: UTF8.self), !text.isEmpty else {
-            throw ValidationError("The prompt on standard input is \(bytes.isEmpty ? "empty" : "not UTF-8 text").")
+            throw ValidationError(
+                "The prompt on standard input is \(bytes.isEmpty ? "empty" : "not UTF-8 text").")
         }
         return text
     }
@@ -131,9 +138,11 @@ struct Asking: ParsableArguments {
         var text = "junction: \(words(status.code)): \(status.message)\n"
         switch status.code {
         case .unavailable where status.message.contains("connect"):
-            text += "Is the router running at \(address)? Start it with: junction serve --config router_config.yaml\n"
+            text +=
+                "Is the router running at \(address)? Start it with: junction serve --config router_config.yaml\n"
         case .notFound:
-            text += "Model groups are the `model_name`s of the router's configuration: junction check FILE lists them.\n"
+            text +=
+                "Model groups are the `model_name`s of the router's configuration: junction check FILE lists them.\n"
         case .deadlineExceeded:
             text += "Give the call more time with --timeout SECONDS.\n"
         default: break
@@ -147,7 +156,8 @@ private func describe(_ route: JunctionV1.Route) -> String {
     var text = "route: \(route.deploymentId) (\(route.provider), group \(route.modelGroup))"
     text += route.fallbackUsed ? ", by fallback\n" : "\n"
     for (index, attempt) in route.attempts.enumerated() {
-        text += "  \(index + 1). \(attempt.deploymentId): \(words(attempt.outcome)), \(milliseconds(attempt.durationUs))"
+        text +=
+            "  \(index + 1). \(attempt.deploymentId): \(words(attempt.outcome)), \(milliseconds(attempt.durationUs))"
         if attempt.httpStatus != 0 { text += ", HTTP \(attempt.httpStatus)" }
         if !attempt.error.isEmpty { text += ", \(attempt.error)" }
         text += "\n"
@@ -167,5 +177,7 @@ private func milliseconds(_ microseconds: Int64) -> String {
 
 /// The name of an enum's case in words: `deadlineExceeded` as "deadline exceeded".
 private func words(_ name: some Any) -> String {
-    "\(name)".reduce(into: "") { words, letter in words += letter.isUppercase ? " \(letter.lowercased())" : String(letter) }
+    "\(name)".reduce(into: "") { words, letter in
+        words += letter.isUppercase ? " \(letter.lowercased())" : String(letter)
+    }
 }

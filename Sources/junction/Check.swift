@@ -63,7 +63,8 @@ private func reason(for error: any Error, file: String) -> String {
     let attributes = try? FileManager.default.attributesOfItem(
         atPath: URL(filePath: file).resolvingSymlinksInPath().path)
     if attributes?[.type] as? FileAttributeType == .typeDirectory {
-        return "This is a directory. Name the file in it, such as \(file.hasSuffix("/") ? file : file + "/")router_config.yaml."
+        return
+            "This is a directory. Name the file in it, such as \(file.hasSuffix("/") ? file : file + "/")router_config.yaml."
     }
     switch (error as? CocoaError)?.code {
     case .fileReadNoSuchFile?: return "There is no such file."

@@ -4,11 +4,15 @@ import JunctionRouting
 import Testing
 
 @Suite struct ConfigFileTests {
-    private func read(_ text: String, _ environment: [String: String] = [:]) -> (ServerConfiguration?, [Diagnostic]) {
+    private func read(_ text: String, _ environment: [String: String] = [:]) -> (
+        ServerConfiguration?, [Diagnostic]
+    ) {
         ConfigFile.read(text: text, file: "f.yaml", environment: environment)
     }
 
-    private func configuration(_ text: String, _ environment: [String: String] = [:]) throws -> ServerConfiguration {
+    private func configuration(_ text: String, _ environment: [String: String] = [:]) throws
+        -> ServerConfiguration
+    {
         let (configuration, diagnostics) = read(text, environment)
         #expect(diagnostics == [])
         return try #require(configuration)
@@ -81,13 +85,15 @@ import Testing
 
     @Test func routerSettingsRankAboveLitellmSettings() throws {
         let list = "model_list: [{model_name: a, litellm_params: {model: gpt-4o, mock_response: Hi}}]\n"
-        let litellm = "litellm_settings: {num_retries: 7, request_timeout: 8, allowed_fails: 9, default_fallbacks: [a]}\n"
+        let litellm =
+            "litellm_settings: {num_retries: 7, request_timeout: 8, allowed_fails: 9, default_fallbacks: [a]}\n"
         let below = try configuration(list + litellm).router
         #expect(below.numRetries == 7)
         #expect(below.timeout == .seconds(8))
         #expect(below.allowedFails == 9)
         #expect(below.defaultFallbacks == ["a"])
-        let router = "router_settings: {num_retries: 1, timeout: 2, allowed_fails: 3, default_fallbacks: []}\n"
+        let router =
+            "router_settings: {num_retries: 1, timeout: 2, allowed_fails: 3, default_fallbacks: []}\n"
         let above = try configuration(list + litellm + router).router
         #expect(above.numRetries == 1)
         #expect(above.timeout == .seconds(2))
@@ -176,11 +182,14 @@ import Testing
         let ids12 = try ids("\(one), \(two)", environment)
         #expect(Set(ids12).count == 2)
         #expect(try ids("\(two), \(one)", environment) == ids12.reversed())
-        #expect(try ids("\(one), \(two)", ["A": "rotated", "B": "too"]) == ids12, "an id tells nothing of a key")
+        #expect(
+            try ids("\(one), \(two)", ["A": "rotated", "B": "too"]) == ids12, "an id tells nothing of a key")
     }
 
     @Test func deploymentsHaveTheSameIndexOnBothSides() throws {
-        let entries = (0..<40).map { "{model_name: g\($0 % 3), litellm_params: {model: m\($0), mock_response: Hi}}" }
+        let entries = (0..<40).map {
+            "{model_name: g\($0 % 3), litellm_params: {model: m\($0), mock_response: Hi}}"
+        }
         let made = try configuration("model_list: [\(entries.joined(separator: ", "))]")
         #expect(made.deployments.map(\.id) == made.router.deployments.map(\.id))
         #expect(made.deployments.map(\.model) == (0..<40).map { "m\($0)" })
@@ -191,7 +200,8 @@ import Testing
 
     @Test(arguments: [
         String(repeating: "[", count: 100_000), "a: " + String(repeating: "{b: ", count: 50_000),
-        String(repeating: "- ", count: 50_000), "a: &a [*a]", "&a : *a", "? [a]\n: b", "!!binary x: y", "%YAML 3.0\n---\na",
+        String(repeating: "- ", count: 50_000), "a: &a [*a]", "&a : *a", "? [a]\n: b", "!!binary x: y",
+        "%YAML 3.0\n---\na",
         "<<: [1, {a: b}]", "a: \u{0}", "'", "|", "\u{FEFF}", "a: !!str", "*",
     ])
     func aStrangeFileIsRefusedWithAPlace(_ text: String) {
@@ -202,10 +212,16 @@ import Testing
 
     @Test func aliasesThatUnfoldWithoutEndAreRefused() {
         var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
-        for i in 1..<12 { text += "a\(i): &a\(i) [" + Array(repeating: "*a\(i - 1)", count: 10).joined(separator: ", ") + "]\n" }
+        for i in 1..<12 {
+            text +=
+                "a\(i): &a\(i) [" + Array(repeating: "*a\(i - 1)", count: 10).joined(separator: ", ") + "]\n"
+        }
         let (made, diagnostics) = read(text)
         #expect(made == nil)
-        #expect(diagnostics.map(\.message) == ["The file has more than 200000 values once its aliases are unfolded."])
+        #expect(
+            diagnostics.map(\.message) == [
+                "The file has more than 200000 values once its aliases are unfolded."
+            ])
     }
 
     @Test func aFaultInAnAliasedPartIsToldOnce() {
@@ -216,6 +232,9 @@ import Testing
               - {model_name: b, litellm_params: {<<: *p}}
             """)
         #expect(diagnostics.map(\.line) == [2, 2])
-        #expect(diagnostics.map(\.key) == ["model_list[0].litellm_params.tmeout", "model_list[1].litellm_params.tmeout"])
+        #expect(
+            diagnostics.map(\.key) == [
+                "model_list[0].litellm_params.tmeout", "model_list[1].litellm_params.tmeout",
+            ])
     }
 }

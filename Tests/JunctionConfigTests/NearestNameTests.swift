@@ -5,11 +5,15 @@ import Testing
 
 @Suite struct NearestNameTests {
     @Test(arguments: [
-        ("api_bse", "api_base"), ("tmp", "tpm"), ("TPM", "tpm"), ("modelname", "model_name"), ("api_kye", "api_key"),
+        ("api_bse", "api_base"), ("tmp", "tpm"), ("TPM", "tpm"), ("modelname", "model_name"),
+        ("api_kye", "api_key"),
         ("fallback", "fallbacks"), ("num_retry", "num_retries"),
     ])
     func aSlipOfTheHandIsFound(_ typed: String, _ meant: String) {
-        #expect(nearestName(to: typed, among: ["api_base", "api_key", "tpm", "model_name", "fallbacks", "num_retries"]) == meant)
+        #expect(
+            nearestName(
+                to: typed, among: ["api_base", "api_key", "tpm", "model_name", "fallbacks", "num_retries"])
+                == meant)
     }
 
     @Test(arguments: ["", "x", "temperature", "apple"])

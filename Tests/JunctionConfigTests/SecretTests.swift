@@ -18,8 +18,10 @@ import Testing
         var dumpedAll = ""
         dump(deployment, to: &dumpedAll)
         let printed = [
-            "\(secret)", String(reflecting: secret), String(describing: secret), "\([secret])", "\(Optional(secret) as Any)",
-            "\(Mirror(reflecting: secret).children.map { $0 })", dumped, "\(deployment)", String(reflecting: deployment), dumpedAll,
+            "\(secret)", String(reflecting: secret), String(describing: secret), "\([secret])",
+            "\(Optional(secret) as Any)",
+            "\(Mirror(reflecting: secret).children.map { $0 })", dumped, "\(deployment)",
+            String(reflecting: deployment), dumpedAll,
         ]
         for text in printed { #expect(!text.contains("canary"), "\(text)") }
         #expect("\(secret)" == "***")
@@ -28,7 +30,9 @@ import Testing
 
     /// The canary as the value of each key in turn, in the file and from the environment, alone and in a list.
     /// Names of models and model groups are no secrets: a message about them shows them.
-    @Test(arguments: ["CANARY", "[CANARY]", "{a: CANARY}", "{CANARY2: {b: CANARY}}", "\"CANARY\\nx\"", "os.environ/SECRET"])
+    @Test(arguments: [
+        "CANARY", "[CANARY]", "{a: CANARY}", "{CANARY2: {b: CANARY}}", "\"CANARY\\nx\"", "os.environ/SECRET",
+    ])
     func noDiagnosticShowsAValue(_ form: String) {
         let value = form.replacing("CANARY2", with: "name").replacing("CANARY", with: Self.canary)
         for section in Section.allCases {
@@ -57,7 +61,8 @@ import Testing
               - {model_name: a, litellm_params: {model: groq/x}}
               - {model_name: a, litellm_params: {model: vllm/x, api_base: "http://127.0.0.1:1"}}
             """
-        let (made, diagnostics) = ConfigFile.read(text: text, file: "f", environment: ["GROQ_API_KEY": Self.canary])
+        let (made, diagnostics) = ConfigFile.read(
+            text: text, file: "f", environment: ["GROQ_API_KEY": Self.canary])
         #expect(diagnostics == [])
         let table = try #require(made).deploymentTable()
         #expect(!table.contains("canary"))
@@ -69,13 +74,17 @@ import Testing
     @Test func anErrorInTheYAMLQuotesNothing() {
         for text in [
             "api_key: '\(Self.canary)", "api_key: \(Self.canary)\n\tx: \(Self.canary)", "a: [\(Self.canary)",
-            "a: \(Self.canary): \(Self.canary)", "a: \"\(Self.canary)\\q\"", "a: *\(Self.canary)", "a: !\(Self.canary)! x",
-            "a: \(Self.canary)\u{1}", "%\(Self.canary)\n---\na", "a: &\(Self.canary)\nb", "- \(Self.canary)\na: 1",
+            "a: \(Self.canary): \(Self.canary)", "a: \"\(Self.canary)\\q\"", "a: *\(Self.canary)",
+            "a: !\(Self.canary)! x",
+            "a: \(Self.canary)\u{1}", "%\(Self.canary)\n---\na", "a: &\(Self.canary)\nb",
+            "- \(Self.canary)\na: 1",
         ] {
             let (made, diagnostics) = ConfigFile.read(text: text, file: "f", environment: [:])
             #expect(made == nil)
             #expect(!diagnostics.isEmpty)
-            for diagnostic in diagnostics { #expect(!diagnostic.description.contains("canary"), "\(diagnostic)") }
+            for diagnostic in diagnostics {
+                #expect(!diagnostic.description.contains("canary"), "\(diagnostic)")
+            }
         }
     }
 }
