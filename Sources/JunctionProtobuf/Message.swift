@@ -3,7 +3,7 @@
 public import CProtobufC
 
 /// A message in an arena. A reference, not a value: copies of a view see the same message.
-public protocol MessageView {
+public protocol MessageView: FieldElement where Stored == UnsafeMutablePointer<Raw>? {
     /// The struct that protoc-c generates for the message.
     associatedtype Raw
     static var descriptor: UnsafePointer<ProtobufCMessageDescriptor> { get }
@@ -12,6 +12,10 @@ public protocol MessageView {
 }
 
 extension MessageView {
+    /// protobuf-c keeps a message by pointer; one that stands in a repeated field is never NULL.
+    @inlinable public init(stored: UnsafeMutablePointer<Raw>?) { self.init(raw: stored!) }
+    @inlinable public var stored: UnsafeMutablePointer<Raw>? { raw }
+
     /// An empty message in `arena`.
     @inlinable
     public init(in arena: Arena) {
@@ -45,7 +49,7 @@ extension MessageView {
 }
 
 /// A message as a plain value, independent of any arena.
-public protocol ProtobufMessage: Sendable, Equatable {
+public protocol ProtobufMessage: Sendable, Hashable {
     associatedtype View: MessageView
     init()
     /// A copy of the message that `view` shows.
