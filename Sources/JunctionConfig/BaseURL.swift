@@ -20,7 +20,9 @@ func baseURL(_ text: String) -> Result<String, BaseURLFault> {
     let authority = rest.prefix { $0 != "/" }
     if let what = authorityFault(authority) { return fault(what) }
     let segments = rest.dropFirst(authority.count).split(separator: "/")
-    if segments.contains(where: { [".", ".."].contains($0.replacing("%2e", with: ".").replacing("%2E", with: ".")) }) {
+    if segments.contains(where: {
+        [".", ".."].contains($0.replacing("%2e", with: ".").replacing("%2E", with: "."))
+    }) {
         return fault("holds a . or .. in its path")
     }
     let end = text.lastIndex { $0 != "/" }

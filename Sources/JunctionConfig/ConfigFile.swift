@@ -47,7 +47,8 @@ public enum ConfigFile {
             server: server(root.section("junction_settings"), report: &report),
             deployments: deployments.called,
             router: routerConfiguration(
-                deployments: deployments.routed, router: router, litellm: litellm, groups: groups, report: &report))
+                deployments: deployments.routed, router: router, litellm: litellm, groups: groups,
+                report: &report))
     }
 
     private static func server(_ values: Values?, report: inout Report) -> ServerConfiguration.Server {
@@ -63,8 +64,12 @@ public enum ConfigFile {
         server.drainGrace = values.duration("drain_grace") ?? server.drainGrace
         server.offersHTTP2 = values.boolean("http2_to_providers") ?? server.offersHTTP2
         let colons = server.host.count { $0 == ":" }
-        if server.host.isEmpty || colons == 1 || server.host.contains(where: { $0.isWhitespace || "/[]".contains($0) }) {
-            report.error(values.place(of: "host"), "Expected an address or a host name, as in 127.0.0.1 or ::1, without a port.")
+        if server.host.isEmpty || colons == 1
+            || server.host.contains(where: { $0.isWhitespace || "/[]".contains($0) })
+        {
+            report.error(
+                values.place(of: "host"),
+                "Expected an address or a host name, as in 127.0.0.1 or ::1, without a port.")
         }
         for base in values.texts("allowed_api_bases") ?? [] {
             switch baseURL(base.text) {
@@ -87,6 +92,8 @@ extension SectionReader {
         let only = YAMLNode.Entry(key: "environment_variables", keyPosition: block.position, value: block)
         let values = quiet.read(
             YAMLNode(content: .mapping([only]), position: block.position), as: .root, path: "")
-        for (name, value) in values.secretMap("environment_variables") ?? [] { environment[name.text] = value.reveal() }
+        for (name, value) in values.secretMap("environment_variables") ?? [] {
+            environment[name.text] = value.reveal()
+        }
     }
 }

@@ -24,15 +24,22 @@ struct DeploymentReader {
 
     mutating func read(_ root: Values, report: inout Report) {
         guard let list = root.sections("model_list") else {
-            if !report.hasErrors { report.error(root.place, "There is no model_list. It needs at least one deployment.") }
+            if !report.hasErrors {
+                report.error(root.place, "There is no model_list. It needs at least one deployment.")
+            }
             return
         }
-        if list.isEmpty { report.error(root.place(of: "model_list"), "The list is empty. It needs at least one deployment.") }
+        if list.isEmpty {
+            report.error(root.place(of: "model_list"), "The list is empty. It needs at least one deployment.")
+        }
         for entry in list { read(entry: entry, report: &report) }
         for (index, deployment) in called.enumerated() {
-            guard let place = placesOfIDs[deployment.id], called.contains(where: { $0.modelGroup == deployment.id }) else { continue }
+            guard let place = placesOfIDs[deployment.id],
+                called.contains(where: { $0.modelGroup == deployment.id })
+            else { continue }
             if called[index].modelGroup == deployment.id { continue }
-            report.warning(place, "This is also the name of a model group: callers that ask for it reach the group.")
+            report.warning(
+                place, "This is also the name of a model group: callers that ask for it reach the group.")
         }
     }
 
@@ -47,11 +54,14 @@ struct DeploymentReader {
         }
         guard let model = required("model", of: params, report: &report) else { return }
         if group.text.contains("*") || model.text.contains("*") {
-            report.warning(group.place, "Wildcard names are not supported: this deployment is left out. List its models by name.")
+            report.warning(
+                group.place,
+                "Wildcard names are not supported: this deployment is left out. List its models by name.")
             return
         }
         let mock = mock(params, report: &report)
-        guard let (provider, name) = provider(of: model, params: params, isMock: mock != nil, report: &report) else { return }
+        guard let (provider, name) = provider(of: model, params: params, isMock: mock != nil, report: &report)
+        else { return }
         let base = base(params, provider: provider, isMock: mock != nil, report: &report)
 
         var deployment = DeploymentConfiguration(
@@ -72,11 +82,14 @@ struct DeploymentReader {
     private func required(_ key: String, of values: Values, report: inout Report) -> LocatedText? {
         guard let text = values.located(key) else {
             // A key that is there but wrong was reported when it was read.
-            if !report.speaks(of: "\(values.place.path).\(key)") { report.error(values.place, "The key \(key) is missing.") }
+            if !report.speaks(of: "\(values.place.path).\(key)") {
+                report.error(values.place, "The key \(key) is missing.")
+            }
             return nil
         }
         if text.text.isEmpty || hasControlCharacter(text.text) {
-            report.error(text.place, text.text.isEmpty ? "This is empty." : "The value holds a line end. Remove it.")
+            report.error(
+                text.place, text.text.isEmpty ? "This is empty." : "The value holds a line end. Remove it.")
             return nil
         }
         return text
@@ -107,20 +120,24 @@ struct DeploymentReader {
             return nil
         }
         let nearest = place.isHidden ? nil : nearestName(to: prefix, among: Registry.names)
-        let hint = nearest.map { "Did you mean \($0)?" } ?? "Known are: \(Registry.names.joined(separator: ", "))."
+        let hint =
+            nearest.map { "Did you mean \($0)?" } ?? "Known are: \(Registry.names.joined(separator: ", "))."
         let what = place.isHidden ? "that this environment variable names" : "\"\(prefix)\""
         report.error(place.place, "The provider \(what) is not known. \(hint)")
         return nil
     }
 
-    private func base(_ params: Values, provider: ProviderSpec, isMock: Bool, report: inout Report) -> String? {
+    private func base(
+        _ params: Values, provider: ProviderSpec, isMock: Bool, report: inout Report
+    ) -> String? {
         if params["api_base"] != nil, let other = params["base_url"] {
             report.warning(other.place, "api_base is given too and ranks above this.")
         }
         guard let text = params.located("api_base") ?? params.located("base_url") else {
             if isMock { return nil }
             if provider.defaultBase == nil, !report.speaks(of: "\(params.place.path).api_base") {
-                report.error(params.place, "The key api_base is missing: \(provider.name) has no base URL of its own.")
+                report.error(
+                    params.place, "The key api_base is missing: \(provider.name) has no base URL of its own.")
             }
             return provider.defaultBase
         }
@@ -134,9 +151,12 @@ struct DeploymentReader {
 
     /// The configured key, else the provider's own variable. That one goes to the provider's own base only:
     /// whoever writes another base must say which key goes there.
-    private func key(_ params: Values, provider: ProviderSpec, base: String?, report: inout Report) -> Secret? {
+    private func key(
+        _ params: Values, provider: ProviderSpec, base: String?, report: inout Report
+    ) -> Secret? {
         if let key = params.secret("api_key") { return key }
-        guard let variable = provider.keyVariable, let base, !report.speaks(of: "\(params.place.path).api_key")
+        guard let variable = provider.keyVariable, let base,
+            !report.speaks(of: "\(params.place.path).api_key")
         else { return nil }
         let source = SectionReader.environmentPrefix + variable
         let isSet = environment[variable].map { !$0.isEmpty && !hasControlCharacter($0) } ?? false
@@ -144,10 +164,13 @@ struct DeploymentReader {
         case (true, true):
             return Secret(environment[variable]!, source: source)
         case (true, false):
-            report.error(params.place, "The key api_key is missing, and the environment variable \(variable) is not set.")
+            report.error(
+                params.place,
+                "The key api_key is missing, and the environment variable \(variable) is not set.")
         case (false, true):
             report.warning(
-                params.place, "This base is called without a key. To send it \(variable), write api_key: \(source).")
+                params.place,
+                "This base is called without a key. To send it \(variable), write api_key: \(source).")
         case (false, false): break
         }
         return nil
@@ -171,7 +194,8 @@ struct DeploymentReader {
             } else if framingFields.contains(name.text.lowercased()) {
                 report.error(name.place, "Junction sets this header field itself. Remove it.")
             } else if hasControlCharacter(value.reveal()) {
-                report.error(name.place, "The value holds a line end or another control character. Remove it.")
+                report.error(
+                    name.place, "The value holds a line end or another control character. Remove it.")
             }
         }
         return pairs.map { ($0.name.text, $0.value) }
@@ -209,8 +233,10 @@ struct DeploymentReader {
         deployment.streamTimeout = params.duration("stream_timeout")
         deployment.numRetries = params.integer("num_retries") ?? params.integer("max_retries")
         deployment.cooldownTime = params.duration("cooldown_time")
-        deployment.inputCostPerToken = params.number("input_cost_per_token") ?? info?.number("input_cost_per_token")
-        deployment.outputCostPerToken = params.number("output_cost_per_token") ?? info?.number("output_cost_per_token")
+        deployment.inputCostPerToken =
+            params.number("input_cost_per_token") ?? info?.number("input_cost_per_token")
+        deployment.outputCostPerToken =
+            params.number("output_cost_per_token") ?? info?.number("output_cost_per_token")
         deployment.maxInputTokens = info?.integer("max_input_tokens") ?? info?.integer("max_tokens")
         return deployment
     }
@@ -237,7 +263,9 @@ struct DeploymentReader {
             if given.text.isEmpty || hasControlCharacter(given.text) {
                 report.error(given.place, "Expected a text of one line.")
             } else if let first = placesOfIDs[given.text] {
-                report.error(given.place, "Another deployment has this id, on line \(first.position.line). Ids are unique.")
+                report.error(
+                    given.place,
+                    "Another deployment has this id, on line \(first.position.line). Ids are unique.")
             }
             placesOfIDs[given.text] = given.place
             return given.text
@@ -272,7 +300,8 @@ private func madeID(of deployment: DeploymentConfiguration) -> String {
 
 /// Header fields that say how the message is framed or where it goes.
 private let framingFields: Set<String> = [
-    "connection", "content-length", "content-type", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
+    "connection", "content-length", "content-type", "expect", "host", "keep-alive", "te", "trailer",
+    "transfer-encoding", "upgrade",
 ]
 
 /// A token of RFC 9110, 5.6.2.

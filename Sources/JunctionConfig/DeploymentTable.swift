@@ -12,7 +12,8 @@ extension ServerConfiguration {
             rows.append([
                 called.id, called.modelGroup, called.providerName, called.model,
                 called.apiBase.isEmpty ? "-" : called.apiBase, called.apiKey?.source ?? "none",
-                routed.tokensPerMinute.map { "\($0)" } ?? "-", routed.requestsPerMinute.map { "\($0)" } ?? "-",
+                routed.tokensPerMinute.map { "\($0)" } ?? "-",
+                routed.requestsPerMinute.map { "\($0)" } ?? "-",
             ])
         }
         var text = aligned(rows)
@@ -28,7 +29,9 @@ extension ServerConfiguration {
 
     private func list(_ title: String, _ targets: [String: [String]]) -> String {
         if targets.isEmpty { return "" }
-        let lines = targets.sorted { $0.key < $1.key }.map { "  \($0.key) → \($0.value.joined(separator: ", "))\n" }
+        let lines = targets.sorted { $0.key < $1.key }.map {
+            "  \($0.key) → \($0.value.joined(separator: ", "))\n"
+        }
         return "\n\(title):\n" + lines.joined()
     }
 }
@@ -37,7 +40,9 @@ extension ServerConfiguration {
 private func aligned(_ rows: [[String]]) -> String {
     let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
     return rows.map { row in
-        let cells = zip(row, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }
+        let cells = zip(row, widths).map { cell, width in
+            cell + String(repeating: " ", count: width - cell.count)
+        }
         let line = cells.joined(separator: "  ")
         return line[...(line.lastIndex { $0 != " " } ?? line.startIndex)] + "\n"
     }.joined()

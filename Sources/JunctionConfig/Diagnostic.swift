@@ -3,7 +3,7 @@
 
 /// One fault of a configuration file. An `error` means that there is no configuration to start with; a
 /// `warning` means that something in the file has no effect.
-public struct Diagnostic: Sendable, Equatable, CustomStringConvertible {
+public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
     public enum Severity: String, Sendable {
         case error, warning
     }
@@ -63,6 +63,7 @@ struct LocatedText {
 struct Report {
     let file: String
     private var found: [Diagnostic] = []
+    private var known: Set<Diagnostic> = []
 
     init(file: String) { self.file = file }
 
@@ -87,6 +88,6 @@ struct Report {
             severity: severity, file: file, line: place.position.line, column: place.position.column,
             key: place.path, message: message)
         // An aliased node is read once for each alias and would say the same again.
-        if !found.contains(diagnostic) { found.append(diagnostic) }
+        if known.insert(diagnostic).inserted { found.append(diagnostic) }
     }
 }

@@ -26,6 +26,8 @@ func jsonScalar(_ text: String) -> String {
     }
     if let number = Int(text) { return String(number) }
     let begin = text.unicodeScalars.first { $0 != "-" && $0 != "+" && $0 != "." }
-    if let begin, ("0"..."9").contains(begin), let number = Double(text), number.isFinite { return String(number) }
+    if let begin, ("0"..."9").contains(begin), let number = Double(text), number.isFinite {
+        return String(number)
+    }
     return jsonText(text)
 }

@@ -4,20 +4,23 @@ import JunctionRouting
 
 /// The names that a caller or a fallback can ask for.
 struct ModelGroups {
-    /// In the order of the file.
-    private(set) var names: [String] = []
-    private let ids: Set<String>
+    /// The groups in the order of the file.
+    private let names: [String]
+    private let groupsAndIDs: Set<String>
 
     init(deployments: [Deployment]) {
-        for deployment in deployments where !names.contains(deployment.modelGroup) { names.append(deployment.modelGroup) }
-        ids = Set(deployments.map(\.id))
+        var seen: Set<String> = []
+        names = deployments.map(\.modelGroup).filter { seen.insert($0).inserted }
+        groupsAndIDs = seen.union(deployments.map(\.id))
     }
 
-    func has(_ name: String) -> Bool { names.contains(name) || ids.contains(name) }
+    func has(_ name: String) -> Bool { groupsAndIDs.contains(name) }
 
     /// What to say about a name that no group has.
     func unknown(_ name: LocatedText) -> String {
-        if name.isHidden { return "There is no model group of the name that this environment variable holds." }
+        if name.isHidden {
+            return "There is no model group of the name that this environment variable holds."
+        }
         let nearest = nearestName(to: name.text, among: names)
         let hint =
             nearest.map { "Did you mean \($0)?" }
@@ -30,14 +33,18 @@ func routerConfiguration(
     deployments: [Deployment], router: Values?, litellm: Values?, groups: ModelGroups, report: inout Report
 ) -> RouterConfiguration {
     var configuration = RouterConfiguration(deployments: deployments)
-    configuration.numRetries = router?.integer("num_retries") ?? litellm?.integer("num_retries") ?? configuration.numRetries
-    configuration.timeout = router?.duration("timeout") ?? litellm?.duration("request_timeout") ?? configuration.timeout
+    configuration.numRetries =
+        router?.integer("num_retries") ?? litellm?.integer("num_retries") ?? configuration.numRetries
+    configuration.timeout =
+        router?.duration("timeout") ?? litellm?.duration("request_timeout") ?? configuration.timeout
     configuration.streamTimeout = router?.duration("stream_timeout") ?? configuration.streamTimeout
-    configuration.allowedFails = router?.integer("allowed_fails") ?? litellm?.integer("allowed_fails") ?? configuration.allowedFails
+    configuration.allowedFails =
+        router?.integer("allowed_fails") ?? litellm?.integer("allowed_fails") ?? configuration.allowedFails
     configuration.cooldownTime = router?.duration("cooldown_time") ?? configuration.cooldownTime
     if router?.boolean("disable_cooldowns") == true { configuration.cooldownTime = .zero }
     configuration.maxFallbacks = router?.integer("max_fallbacks") ?? configuration.maxFallbacks
-    configuration.enableTagFiltering = router?.boolean("enable_tag_filtering") ?? configuration.enableTagFiltering
+    configuration.enableTagFiltering =
+        router?.boolean("enable_tag_filtering") ?? configuration.enableTagFiltering
     configuration.aliases = aliases(router, groups: groups, report: &report)
 
     var fallbacks = FallbackReader(groups: groups, aliases: configuration.aliases)
@@ -58,7 +65,8 @@ private func aliases(_ router: Values?, groups: ModelGroups, report: inout Repor
             continue
         }
         if groups.has(alias.text) {
-            report.warning(alias.place, "A model group or deployment has this name already: the alias has no effect.")
+            report.warning(
+                alias.place, "A model group or deployment has this name already: the alias has no effect.")
         } else if groups.has(group.text) {
             aliases[alias.text] = group.text
         } else {
@@ -93,7 +101,8 @@ private struct FallbackReader {
             }
             guard let group = name(rule.group, report: &report) else { continue }
             if graph[group] != nil {
-                report.error(rule.group.place, "\(group) has fallbacks in this list already. Put them in one item.")
+                report.error(
+                    rule.group.place, "\(group) has fallbacks in this list already. Put them in one item.")
                 continue
             }
             graph[group] = substitutes
@@ -101,7 +110,8 @@ private struct FallbackReader {
         }
         for loop in loops(in: graph) {
             let way = loop.joined(separator: " → ")
-            report.error(places[loop[0]]!, "These fallbacks go round in a circle: \(way). Take one of them out.")
+            report.error(
+                places[loop[0]]!, "These fallbacks go round in a circle: \(way). Take one of them out.")
         }
         return graph
     }

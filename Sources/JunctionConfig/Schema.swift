@@ -103,17 +103,20 @@ enum Schema {
         .litellm: litellm, .general: general, .junction: junction, .groupAlias: groupAlias,
     ]
 
-    private static let root: [KeySpec] = [
-        KeySpec("model_list", .sectionList(.modelEntry)),
-        KeySpec("router_settings", .section(.router)),
-        KeySpec("litellm_settings", .section(.litellm)),
-        KeySpec("general_settings", .section(.general)),
-        KeySpec("environment_variables", .secretMap),
-        KeySpec("junction_settings", .section(.junction)),
-    ] + unused(
-        "include", "credential_list", "guardrails", "mcp_servers", "mcp_tools", "mcp_aliases", "search_tools",
-        "vector_store_registry", "prompts", "callback_settings", "files_settings", "finetune_settings",
-        "assistant_settings", "default_vertex_config", "model_group_settings", "agent_list", "policies")
+    private static let root: [KeySpec] =
+        [
+            KeySpec("model_list", .sectionList(.modelEntry)),
+            KeySpec("router_settings", .section(.router)),
+            KeySpec("litellm_settings", .section(.litellm)),
+            KeySpec("general_settings", .section(.general)),
+            KeySpec("environment_variables", .secretMap),
+            KeySpec("junction_settings", .section(.junction)),
+        ]
+        + unused(
+            "include", "credential_list", "guardrails", "mcp_servers", "mcp_tools", "mcp_aliases",
+            "search_tools", "vector_store_registry", "prompts", "callback_settings", "files_settings",
+            "finetune_settings", "assistant_settings", "default_vertex_config", "model_group_settings",
+            "agent_list", "policies")
 
     private static let modelEntry: [KeySpec] = [
         KeySpec("model_name", .text),
@@ -123,160 +126,189 @@ enum Schema {
         KeySpec("rpm", .integer(limit)),
     ]
 
-    private static let deployment: [KeySpec] = [
-        // Who is asked, and with whose key.
-        KeySpec("model", .text),
-        KeySpec("custom_llm_provider", .text),
-        KeySpec("api_key", .secret),
-        KeySpec("api_base", .text),
-        KeySpec("base_url", .text),
-        KeySpec("api_version", .text),
-        KeySpec("organization", .text),
-        KeySpec("extra_headers", .secretMap),
-        KeySpec("headers", .secretMap),
-        // How much, how long, how often.
-        KeySpec("tpm", .integer(limit)),
-        KeySpec("rpm", .integer(limit)),
-        KeySpec("max_parallel_requests", .integer(1...1_000_000)),
-        KeySpec("timeout", .seconds(zero: false)),
-        KeySpec("stream_timeout", .seconds(zero: false)),
-        KeySpec("max_retries", .integer(few)),
-        KeySpec("num_retries", .integer(few)),
-        KeySpec("cooldown_time", .seconds(zero: true)),
-        // What the choice depends on.
-        KeySpec("weight", .number(0...1_000_000)),
-        KeySpec("order", .integer(-1_000_000...1_000_000)),
-        KeySpec("tags", .textList),
-        KeySpec("input_cost_per_token", .number(price)),
-        KeySpec("output_cost_per_token", .number(price)),
-        // What is done to the request.
-        KeySpec("drop_params", .boolean),
-        KeySpec("extra_body", .object),
-        KeySpec("ssl_verify", .boolean),
-        // Answers without a provider; the last three are Junction's own.
-        KeySpec("mock_response", .text),
-        KeySpec("mock_latency_ms", .integer(0...86_400_000)),
-        KeySpec("mock_tokens_per_second", .number(0.001...1_000_000_000)),
-        KeySpec("mock_failure_rate", .number(0...1)),
-    ] + unused(
-        "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "stop", "seed", "presence_penalty",
-        "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format", "tools",
-        "tool_choice", "parallel_tool_calls", "user", "stream", "stream_options", "reasoning_effort", "thinking",
-        "modalities", "top_k", "repetition_penalty",
-        note: "a call sets its own sampling parameters"
-    ) + unused(
-        "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region_name", "aws_session_name",
-        "aws_profile_name", "aws_role_name", "aws_web_identity_token", "aws_sts_endpoint",
-        "aws_bedrock_runtime_endpoint", "vertex_project", "vertex_location", "vertex_credentials", "azure_ad_token",
-        "azure_username", "azure_password", "azure_scope", "tenant_id", "client_id", "client_secret",
-        "watsonx_region_name", "s3_bucket_name", "litellm_credential_name",
-        note: "this way to sign in to a provider is not supported; use api_key"
-    ) + unused(
-        "input_cost_per_second", "output_cost_per_second", "input_cost_per_character",
-        "output_cost_per_character", "input_cost_per_pixel", "output_cost_per_pixel",
-        "cache_read_input_token_cost", "cache_creation_input_token_cost", "max_budget", "budget_duration",
-        "default_api_key_tpm_limit", "default_api_key_rpm_limit", "max_file_size_mb",
-        "use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices", "model_info",
-        "base_model", "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name", "supports_system_message",
-        "configurable_clientside_auth_params", "allowed_openai_params", "additional_drop_params", "region_name", "auto_router_config_path", "auto_router_config",
-        "auto_router_default_model", "auto_router_embedding_model", "litellm_trace_id", "cache", "caching",
-        "dimensions", "encoding_format", "input_type", "use_chat_completions_api", "ssl_certificate",
-        "vertex_ai_location", "complexity_router_config", "silent_model", "tag_regex", "deployment_id")
+    private static let deployment: [KeySpec] =
+        [
+            // Who is asked, and with whose key.
+            KeySpec("model", .text),
+            KeySpec("custom_llm_provider", .text),
+            KeySpec("api_key", .secret),
+            KeySpec("api_base", .text),
+            KeySpec("base_url", .text),
+            KeySpec("api_version", .text),
+            KeySpec("organization", .text),
+            KeySpec("extra_headers", .secretMap),
+            KeySpec("headers", .secretMap),
+            // How much, how long, how often.
+            KeySpec("tpm", .integer(limit)),
+            KeySpec("rpm", .integer(limit)),
+            KeySpec("max_parallel_requests", .integer(1...1_000_000)),
+            KeySpec("timeout", .seconds(zero: false)),
+            KeySpec("stream_timeout", .seconds(zero: false)),
+            KeySpec("max_retries", .integer(few)),
+            KeySpec("num_retries", .integer(few)),
+            KeySpec("cooldown_time", .seconds(zero: true)),
+            // What the choice depends on.
+            KeySpec("weight", .number(0...1_000_000)),
+            KeySpec("order", .integer(-1_000_000...1_000_000)),
+            KeySpec("tags", .textList),
+            KeySpec("input_cost_per_token", .number(price)),
+            KeySpec("output_cost_per_token", .number(price)),
+            // What is done to the request.
+            KeySpec("drop_params", .boolean),
+            KeySpec("extra_body", .object),
+            KeySpec("ssl_verify", .boolean),
+            // Answers without a provider; the last three are Junction's own.
+            KeySpec("mock_response", .text),
+            KeySpec("mock_latency_ms", .integer(0...86_400_000)),
+            KeySpec("mock_tokens_per_second", .number(0.001...1_000_000_000)),
+            KeySpec("mock_failure_rate", .number(0...1)),
+        ]
+        + unused(
+            "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "stop", "seed",
+            "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
+            "response_format", "tools", "tool_choice", "parallel_tool_calls", "user", "stream",
+            "stream_options", "reasoning_effort", "thinking", "modalities", "top_k", "repetition_penalty",
+            note: "a call sets its own sampling parameters"
+        )
+        + unused(
+            "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region_name",
+            "aws_session_name", "aws_profile_name", "aws_role_name", "aws_web_identity_token",
+            "aws_sts_endpoint", "aws_bedrock_runtime_endpoint", "vertex_project", "vertex_location",
+            "vertex_credentials", "azure_ad_token", "azure_username", "azure_password", "azure_scope",
+            "tenant_id", "client_id", "client_secret", "watsonx_region_name", "s3_bucket_name",
+            "litellm_credential_name",
+            note: "this way to sign in to a provider is not supported; use api_key"
+        )
+        + unused(
+            "input_cost_per_second", "output_cost_per_second", "input_cost_per_character",
+            "output_cost_per_character", "input_cost_per_pixel", "output_cost_per_pixel",
+            "cache_read_input_token_cost", "cache_creation_input_token_cost", "max_budget", "budget_duration",
+            "default_api_key_tpm_limit", "default_api_key_rpm_limit", "max_file_size_mb",
+            "use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices", "model_info",
+            "base_model", "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
+            "supports_system_message", "configurable_clientside_auth_params", "allowed_openai_params",
+            "additional_drop_params", "region_name", "auto_router_config_path", "auto_router_config",
+            "auto_router_default_model", "auto_router_embedding_model", "litellm_trace_id", "cache",
+            "caching", "dimensions", "encoding_format", "input_type", "use_chat_completions_api",
+            "ssl_certificate", "vertex_ai_location", "complexity_router_config", "silent_model", "tag_regex",
+            "deployment_id")
 
-    private static let modelInfo: [KeySpec] = [
-        KeySpec("id", .text),
-        KeySpec("max_input_tokens", .integer(1...1_000_000_000)),
-        KeySpec("max_tokens", .integer(1...1_000_000_000)),
-        KeySpec("input_cost_per_token", .number(price)),
-        KeySpec("output_cost_per_token", .number(price)),
-    ] + ignored("mode", "base_model", "tier", "max_output_tokens")
+    private static let modelInfo: [KeySpec] =
+        [
+            KeySpec("id", .text),
+            KeySpec("max_input_tokens", .integer(1...1_000_000_000)),
+            KeySpec("max_tokens", .integer(1...1_000_000_000)),
+            KeySpec("input_cost_per_token", .number(price)),
+            KeySpec("output_cost_per_token", .number(price)),
+        ] + ignored("mode", "base_model", "tier", "max_output_tokens")
 
-    private static let router: [KeySpec] = [
-        KeySpec("routing_strategy", .choice(strategies)),
-        KeySpec("num_retries", .integer(few)),
-        KeySpec("timeout", .seconds(zero: false)),
-        KeySpec("stream_timeout", .seconds(zero: false)),
-        KeySpec("fallbacks", .fallbackList),
-        KeySpec("default_fallbacks", .groupList),
-        KeySpec("context_window_fallbacks", .fallbackList),
-        KeySpec("content_policy_fallbacks", .fallbackList),
-        KeySpec("max_fallbacks", .integer(few)),
-        KeySpec("allowed_fails", .integer(0...1_000_000)),
-        KeySpec("cooldown_time", .seconds(zero: true)),
-        KeySpec("disable_cooldowns", .boolean),
-        KeySpec("model_group_alias", .sectionMap(.groupAlias, shorthand: "model")),
-        KeySpec("enable_tag_filtering", .boolean),
-        KeySpec("default_max_parallel_requests", .integer(1...1_000_000)),
-    ] + unused(
-        "retry_policy", "model_group_retry_policy", "retry_after",
-        note: "what is retried follows from the failure, how often from num_retries"
-    ) + unused(
-        "allowed_fails_policy", "model_group_allowed_fails_policy",
-        note: "allowed_fails holds for every kind of failure"
-    ) + unused(
-        "cache_responses", "cache_kwargs", "caching_groups", "client_ttl",
-        note: "Junction keeps no answers"
-    ) + unused(
-        "redis_url", "redis_host", "redis_port", "redis_password", "redis_db", "redis_ssl", "redis_username",
-        note: "each process counts usage for itself"
-    ) + unused(
-        "routing_strategy_args", "default_litellm_params", "default_priority", "polling_interval",
-        "optional_pre_call_checks", "provider_budget_config", "alerting_config", "assistants_config", "search_tools",
-        "router_general_settings", "ignore_invalid_deployments", "set_verbose", "debug_level",
-        "enable_health_check_routing", "health_check_staleness_threshold",
-        "health_check_ignore_transient_errors", "deployment_affinity_ttl_seconds", "guardrail_list", "model_list",
-        "model_group_affinity_config", "enable_weighted_failover", "tag_filtering_match_any", "enable_pre_call_checks")
+    private static let router: [KeySpec] =
+        [
+            KeySpec("routing_strategy", .choice(strategies)),
+            KeySpec("num_retries", .integer(few)),
+            KeySpec("timeout", .seconds(zero: false)),
+            KeySpec("stream_timeout", .seconds(zero: false)),
+            KeySpec("fallbacks", .fallbackList),
+            KeySpec("default_fallbacks", .groupList),
+            KeySpec("context_window_fallbacks", .fallbackList),
+            KeySpec("content_policy_fallbacks", .fallbackList),
+            KeySpec("max_fallbacks", .integer(few)),
+            KeySpec("allowed_fails", .integer(0...1_000_000)),
+            KeySpec("cooldown_time", .seconds(zero: true)),
+            KeySpec("disable_cooldowns", .boolean),
+            KeySpec("model_group_alias", .sectionMap(.groupAlias, shorthand: "model")),
+            KeySpec("enable_tag_filtering", .boolean),
+            KeySpec("default_max_parallel_requests", .integer(1...1_000_000)),
+        ]
+        + unused(
+            "retry_policy", "model_group_retry_policy", "retry_after",
+            note: "what is retried follows from the failure, how often from num_retries"
+        )
+        + unused(
+            "allowed_fails_policy", "model_group_allowed_fails_policy",
+            note: "allowed_fails holds for every kind of failure"
+        )
+        + unused(
+            "cache_responses", "cache_kwargs", "caching_groups", "client_ttl",
+            note: "Junction keeps no answers"
+        )
+        + unused(
+            "redis_url", "redis_host", "redis_port", "redis_password", "redis_db", "redis_ssl",
+            "redis_username",
+            note: "each process counts usage for itself"
+        )
+        + unused(
+            "routing_strategy_args", "default_litellm_params", "default_priority", "polling_interval",
+            "optional_pre_call_checks", "provider_budget_config", "alerting_config", "assistants_config",
+            "search_tools", "router_general_settings", "ignore_invalid_deployments", "set_verbose",
+            "debug_level", "enable_health_check_routing", "health_check_staleness_threshold",
+            "health_check_ignore_transient_errors", "deployment_affinity_ttl_seconds", "guardrail_list",
+            "model_list", "model_group_affinity_config", "enable_weighted_failover",
+            "tag_filtering_match_any", "enable_pre_call_checks")
 
-    private static let litellm: [KeySpec] = [
-        KeySpec("drop_params", .boolean),
-        KeySpec("num_retries", .integer(few)),
-        KeySpec("request_timeout", .seconds(zero: false)),
-        KeySpec("fallbacks", .fallbackList),
-        KeySpec("default_fallbacks", .groupList),
-        KeySpec("context_window_fallbacks", .fallbackList),
-        KeySpec("content_policy_fallbacks", .fallbackList),
-        KeySpec("allowed_fails", .integer(0...1_000_000)),
-        KeySpec("ssl_verify", .boolean),
-    ] + unused(
-        "cache", "cache_params", "enable_caching_on_provider_specific_optional_params",
-        note: "Junction keeps no answers"
-    ) + unused(
-        "set_verbose", "modify_params", "callbacks", "success_callback", "failure_callback", "service_callback",
-        "audit_log_callbacks", "post_call_rules", "input_callback", "turn_off_message_logging",
-        "redact_user_api_key_info", "redact_messages_in_exceptions", "json_logs", "telemetry", "force_ipv4",
-        "ssl_certificate", "ssl_security_level", "max_budget", "budget_duration", "default_internal_user_params",
-        "default_team_params", "default_team_settings", "default_user_params", "upperbound_key_generate_params",
-        "default_key_generate_params", "max_internal_user_budget", "internal_user_budget_duration",
-        "max_end_user_budget", "langfuse_default_tags", "tag_budget_config", "context_window_fallback_dict",
-        "model_alias_map", "custom_provider_map", "disable_end_user_cost_tracking",
-        "disable_end_user_cost_tracking_prometheus_only", "disable_add_transform_inline_image_block",
-        "disable_hf_tokenizer_download", "disable_stop_sequence_limit", "disable_copilot_system_to_assistant",
-        "disable_default_user_agent", "enable_json_schema_validation", "enable_preview_features",
-        "enable_loadbalancing_on_batch_endpoints", "extra_spend_tag_headers", "forward_traceparent_to_llm_provider",
-        "guardrails", "key_generation_settings", "mcp_aliases", "prometheus_metrics_config",
-        "prometheus_initialize_budget_metrics", "public_model_groups", "public_model_groups_links", "priority_reservation",
-        "priority_reservation_settings", "require_auth_for_metrics_endpoint", "return_response_headers",
-        "s3_callback_params", "store_audit_logs", "user_header_name", "cost_discount_config", "cost_margin_config",
-        "add_function_to_prompt", "drop_unknown_params", "use_client", "api_key", "api_base", "headers",
-        "datadog_params", "default_redis_batch_cache_expiry", "aiohttp_trust_env", "token_rate_limit_type",
-        "include_cost_in_streaming_usage", "ui_theme_config", "request_correlation_id", "default_max_internal_user_budget",
-        "default_redis_ttl", "default_in_memory_ttl", "vector_store_registry", "network_mock", "num_retries_per_request",
-        "max_user_budget", "max_ui_session_budget", "email", "image_generation_model", "user_url_validation")
+    private static let litellm: [KeySpec] =
+        [
+            KeySpec("drop_params", .boolean),
+            KeySpec("num_retries", .integer(few)),
+            KeySpec("request_timeout", .seconds(zero: false)),
+            KeySpec("fallbacks", .fallbackList),
+            KeySpec("default_fallbacks", .groupList),
+            KeySpec("context_window_fallbacks", .fallbackList),
+            KeySpec("content_policy_fallbacks", .fallbackList),
+            KeySpec("allowed_fails", .integer(0...1_000_000)),
+            KeySpec("ssl_verify", .boolean),
+        ]
+        + unused(
+            "cache", "cache_params", "enable_caching_on_provider_specific_optional_params",
+            note: "Junction keeps no answers"
+        )
+        + unused(
+            "set_verbose", "modify_params", "callbacks", "success_callback", "failure_callback",
+            "service_callback", "audit_log_callbacks", "post_call_rules", "input_callback",
+            "turn_off_message_logging", "redact_user_api_key_info", "redact_messages_in_exceptions",
+            "json_logs", "telemetry", "force_ipv4", "ssl_certificate", "ssl_security_level", "max_budget",
+            "budget_duration", "default_internal_user_params", "default_team_params", "default_team_settings",
+            "default_user_params", "upperbound_key_generate_params", "default_key_generate_params",
+            "max_internal_user_budget", "internal_user_budget_duration", "max_end_user_budget",
+            "langfuse_default_tags", "tag_budget_config", "context_window_fallback_dict", "model_alias_map",
+            "custom_provider_map", "disable_end_user_cost_tracking",
+            "disable_end_user_cost_tracking_prometheus_only", "disable_add_transform_inline_image_block",
+            "disable_hf_tokenizer_download", "disable_stop_sequence_limit",
+            "disable_copilot_system_to_assistant", "disable_default_user_agent",
+            "enable_json_schema_validation", "enable_preview_features",
+            "enable_loadbalancing_on_batch_endpoints", "extra_spend_tag_headers",
+            "forward_traceparent_to_llm_provider", "guardrails", "key_generation_settings", "mcp_aliases",
+            "prometheus_metrics_config", "prometheus_initialize_budget_metrics", "public_model_groups",
+            "public_model_groups_links", "priority_reservation", "priority_reservation_settings",
+            "require_auth_for_metrics_endpoint", "return_response_headers", "s3_callback_params",
+            "store_audit_logs", "user_header_name", "cost_discount_config", "cost_margin_config",
+            "add_function_to_prompt", "drop_unknown_params", "use_client", "api_key", "api_base", "headers",
+            "datadog_params", "default_redis_batch_cache_expiry", "aiohttp_trust_env",
+            "token_rate_limit_type", "include_cost_in_streaming_usage", "ui_theme_config",
+            "request_correlation_id", "default_max_internal_user_budget", "default_redis_ttl",
+            "default_in_memory_ttl", "vector_store_registry", "network_mock", "num_retries_per_request",
+            "max_user_budget", "max_ui_session_budget", "email", "image_generation_model",
+            "user_url_validation")
 
     /// Only the keys whose absence a person must know of: they guard or limit something.
-    private static let general: [KeySpec] = unused(
-        "master_key", "custom_auth", "enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth",
-        "allowed_ips", "allowed_routes", "admin_only_routes", "enforce_user_param", "enforced_params",
-        note: "callers are not asked for a key, so let only them reach the port"
-    ) + unused(
-        "max_parallel_requests", "global_max_parallel_requests", "max_request_size_mb", "max_response_size_mb",
-        note: "limits are those of a deployment, and junction_settings"
-    ) + unused(
-        "key_management_system", "use_azure_key_vault", "use_google_kms",
-        note: "keys come from the file or the environment"
-    ) + unused(
-        "pass_through_endpoints", "background_health_checks", "completion_model", "infer_model_from_keys",
-        "forward_client_headers_to_llm_api")
+    private static let general: [KeySpec] =
+        unused(
+            "master_key", "custom_auth", "enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth",
+            "allowed_ips", "allowed_routes", "admin_only_routes", "enforce_user_param", "enforced_params",
+            note: "callers are not asked for a key, so let only them reach the port"
+        )
+        + unused(
+            "max_parallel_requests", "global_max_parallel_requests", "max_request_size_mb",
+            "max_response_size_mb",
+            note: "limits are those of a deployment, and junction_settings"
+        )
+        + unused(
+            "key_management_system", "use_azure_key_vault", "use_google_kms",
+            note: "keys come from the file or the environment"
+        )
+        + unused(
+            "pass_through_endpoints", "background_health_checks", "completion_model", "infer_model_from_keys",
+            "forward_client_headers_to_llm_api")
 
     private static let junction: [KeySpec] = [
         KeySpec("host", .text),
@@ -291,7 +323,8 @@ enum Schema {
         KeySpec("allowed_api_bases", .textList),
     ]
 
-    private static let groupAlias: [KeySpec] = [
-        KeySpec("model", .text)
-    ] + ignored("hidden")
+    private static let groupAlias: [KeySpec] =
+        [
+            KeySpec("model", .text)
+        ] + ignored("hidden")
 }

@@ -27,7 +27,9 @@ struct SectionReader {
                 continue
             }
             if case .unused(let note) = spec.type {
-                report.warning(keyPlace, "This LiteLLM key has no effect in Junction" + (note.isEmpty ? "." : ": \(note)."))
+                report.warning(
+                    keyPlace,
+                    "This LiteLLM key has no effect in Junction" + (note.isEmpty ? "." : ": \(note)."))
                 continue
             }
             if pair.value.isNull { continue }
@@ -60,17 +62,26 @@ struct SectionReader {
         case .secret:
             return secret(node, path).map { .secret($0) }
         case .integer(let range):
-            return scalar(node, path, expecting: "a whole number from \(range.lowerBound) to \(range.upperBound)") {
+            return scalar(
+                node, path, expecting: "a whole number from \(range.lowerBound) to \(range.upperBound)"
+            ) {
                 // LiteLLM takes 1e5 and 1000.0 for whole numbers too.
-                (Int($0) ?? Double($0).flatMap { Int(exactly: $0) }).flatMap { range.contains($0) ? .integer($0) : nil }
+                (Int($0) ?? Double($0).flatMap { Int(exactly: $0) }).flatMap {
+                    range.contains($0) ? .integer($0) : nil
+                }
             }
         case .number(let range):
-            return scalar(node, path, expecting: "a number from \(short(range.lowerBound)) to \(short(range.upperBound))") {
+            return scalar(
+                node, path,
+                expecting: "a number from \(short(range.lowerBound)) to \(short(range.upperBound))"
+            ) {
                 Double($0).flatMap { range.contains($0) ? .number($0) : nil }
             }
         case .seconds(let zero):
             return scalar(node, path, expecting: "seconds, as in 30 or 0.5" + (zero ? "" : ", more than 0")) {
-                guard let seconds = Double($0), seconds <= 1e9, seconds > 0 || (zero && seconds == 0) else { return nil }
+                guard let seconds = Double($0), seconds <= 1e9, seconds > 0 || (zero && seconds == 0) else {
+                    return nil
+                }
                 return .duration(.milliseconds(Int64((seconds * 1000).rounded(.up))))
             }
         case .boolean:
@@ -142,13 +153,17 @@ struct SectionReader {
         case .scalar: text(node, path, expecting: expecting).map { [$0] }
         case .mapping: wrong(node, path, expecting)
         case .sequence(let nodes):
-            nodes.enumerated().compactMap { index, node in text(node, "\(path)[\(index)]", expecting: "a text") }
+            nodes.enumerated().compactMap { index, node in
+                text(node, "\(path)[\(index)]", expecting: "a text")
+            }
         }
     }
 
     private mutating func fallbackList(_ node: YAMLNode, _ path: String) -> Entry.Content? {
         let item = "a mapping from a model group to a list of others, as in {\"a\": [\"b\"]}"
-        guard case .sequence(let nodes) = node.content else { return wrong(node, path, "a list with items each \(item)") }
+        guard case .sequence(let nodes) = node.content else {
+            return wrong(node, path, "a list with items each \(item)")
+        }
         var rules: [FallbackRule] = []
         for (index, node) in nodes.enumerated() {
             let path = "\(path)[\(index)]"
@@ -158,7 +173,9 @@ struct SectionReader {
             }
             for pair in pairs {
                 let path = "\(path).\(pair.key)"
-                guard let texts = textList(pair.value, path, expecting: "a list of model groups") else { continue }
+                guard let texts = textList(pair.value, path, expecting: "a list of model groups") else {
+                    continue
+                }
                 let group = LocatedText(text: pair.key, place: Place(position: pair.keyPosition, path: path))
                 rules.append(FallbackRule(group: group, substitutes: texts))
             }
@@ -167,13 +184,16 @@ struct SectionReader {
     }
 
     private mutating func secretMap(_ node: YAMLNode, _ path: String) -> Entry.Content? {
-        guard case .mapping(let pairs) = node.content else { return wrong(node, path, "a mapping from names to texts") }
+        guard case .mapping(let pairs) = node.content else {
+            return wrong(node, path, "a mapping from names to texts")
+        }
         var secrets: [(name: LocatedText, value: Secret)] = []
         for pair in pairs where !pair.value.isNull {
             let path = "\(path).\(pair.key)"
             guard let (text, variable) = resolved(pair.value, path, expecting: "a text") else { continue }
             let name = LocatedText(text: pair.key, place: Place(position: pair.keyPosition, path: path))
-            secrets.append((name, Secret(text, source: variable.map { Self.environmentPrefix + $0 } ?? "set")))
+            secrets.append(
+                (name, Secret(text, source: variable.map { Self.environmentPrefix + $0 } ?? "set")))
         }
         return .secretMap(secrets)
     }
@@ -196,7 +216,8 @@ struct SectionReader {
             } else {
                 values = read(pair.value, as: section, path: path)
             }
-            sections.append((LocatedText(text: pair.key, place: Place(position: pair.keyPosition, path: path)), values))
+            sections.append(
+                (LocatedText(text: pair.key, place: Place(position: pair.keyPosition, path: path)), values))
         }
         return .sectionMap(sections)
     }
@@ -245,7 +266,9 @@ struct SectionReader {
     private mutating func resolved(
         _ node: YAMLNode, _ path: String, expecting expected: String
     ) -> (text: String, variable: String?)? {
-        guard case .scalar(let text, _) = node.content, !node.isNull else { return wrong(node, path, expected) }
+        guard case .scalar(let text, _) = node.content, !node.isNull else {
+            return wrong(node, path, expected)
+        }
         guard text.hasPrefix(Self.environmentPrefix) else { return (text, nil) }
         let place = Place(position: node.position, path: path)
         let name = String(text.dropFirst(Self.environmentPrefix.count))
@@ -254,7 +277,7 @@ struct SectionReader {
             return nil
         }
         guard let value = environment[name] else {
-            report.error(place, "The environment variable \(name) is not set. Set it before the start, to \(expected).")
+            report.error(place, "The environment variable \(name) is not set. It must hold \(expected).")
             return nil
         }
         return (value, name)
@@ -262,7 +285,8 @@ struct SectionReader {
 
     /// Reports a value that is not what was expected. Shows it only when it is too short for a key that was
     /// put in the wrong line, and never when it came from the environment.
-    private mutating func mismatch(_ node: YAMLNode, _ path: String, _ expected: String, hint: String? = nil) {
+    private mutating func mismatch(_ node: YAMLNode, _ path: String, _ expected: String, hint: String? = nil)
+    {
         let found: String
         switch node.content {
         case .mapping: found = "a mapping"

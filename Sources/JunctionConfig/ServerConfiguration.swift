@@ -10,7 +10,9 @@ public struct ServerConfiguration: Sendable {
     public var deployments: [DeploymentConfiguration]
     public var router: RouterConfiguration
 
-    public init(server: Server = Server(), deployments: [DeploymentConfiguration], router: RouterConfiguration) {
+    public init(
+        server: Server = Server(), deployments: [DeploymentConfiguration], router: RouterConfiguration
+    ) {
         self.server = server
         self.deployments = deployments
         self.router = router

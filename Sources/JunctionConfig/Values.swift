@@ -43,7 +43,8 @@ struct Values {
     }
 
     subscript(key: String) -> Entry? {
-        precondition(Schema.spec(key, in: section) != nil, "\(key) is not in the schema of \(section.rawValue)")
+        precondition(
+            Schema.spec(key, in: section) != nil, "\(key) is not in the schema of \(section.rawValue)")
         return entries[key]
     }
 

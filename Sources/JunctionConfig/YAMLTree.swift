@@ -103,15 +103,18 @@ struct YAMLTree {
         case YamlError.scanner(let context, let problem, let mark, _),
             YamlError.parser(let context, let problem, let mark, _),
             YamlError.composer(let context, let problem, let mark, _):
-            let where_ = context.map { " \($0.text) (line \($0.mark.line))" } ?? ""
+            let place = context.map { " \($0.text) (line \($0.mark.line))" } ?? ""
             if let tab = indentingTab(in: text, near: mark.line) {
-                return YAMLFault(position: tab, key: "", message: "A tab indents this line. YAML takes only spaces there.")
+                return YAMLFault(
+                    position: tab, key: "", message: "A tab indents this line. YAML takes only spaces there.")
             }
-            return YAMLFault(position: at(mark), key: "", message: "This is not valid YAML:\(where_) \(problem).")
+            return YAMLFault(
+                position: at(mark), key: "", message: "This is not valid YAML:\(place) \(problem).")
         case YamlError.reader(let problem, let offset, _, _):
             let before = text.prefix(offset ?? 0)
             let line = before.count { $0 == "\n" || $0 == "\r\n" } + 1
-            let column = (before.split(separator: "\n", omittingEmptySubsequences: false).last?.count ?? 0) + 1
+            let column =
+                (before.split(separator: "\n", omittingEmptySubsequences: false).last?.count ?? 0) + 1
             return YAMLFault(
                 position: Position(line: line, column: column), key: "",
                 message: "This cannot be read as YAML: \(problem).")
@@ -120,7 +123,8 @@ struct YAMLTree {
                 position: fault.position, key: "",
                 message: "The file has more than \(nodesMax) values once its aliases are unfolded.")
         default:
-            return YAMLFault(position: Position(line: 1, column: 1), key: "", message: "This is not valid YAML.")
+            return YAMLFault(
+                position: Position(line: 1, column: 1), key: "", message: "This is not valid YAML.")
         }
     }
 
@@ -142,7 +146,8 @@ struct YAMLTree {
         private var nodes = 0
 
         mutating func node(_ node: Node) throws -> YAMLNode {
-            let position = node.mark.map { Position(line: $0.line, column: $0.column) } ?? Position(line: 1, column: 1)
+            let position =
+                node.mark.map { Position(line: $0.line, column: $0.column) } ?? Position(line: 1, column: 1)
             nodes += 1
             if nodes > YAMLTree.nodesMax { throw TooLarge(position: position) }
             switch node {
@@ -150,14 +155,16 @@ struct YAMLTree {
                 let plain = scalar.style == .plain || scalar.style == .any
                 return YAMLNode(content: .scalar(scalar.string, plain: plain), position: position)
             case .sequence(let sequence):
-                return YAMLNode(content: .sequence(try sequence.map { try self.node($0) }), position: position)
+                return YAMLNode(
+                    content: .sequence(try sequence.map { try self.node($0) }), position: position)
             case .mapping(let mapping):
                 var own: [YAMLNode.Entry] = []
                 var merged: [YAMLNode.Entry] = []
                 for (key, value) in mapping {
                     let at = key.mark.map { Position(line: $0.line, column: $0.column) } ?? position
                     guard case .scalar(let name) = key else {
-                        faults.append(YAMLFault(position: at, key: "", message: "A key must be a plain text."))
+                        faults.append(
+                            YAMLFault(position: at, key: "", message: "A key must be a plain text."))
                         continue
                     }
                     if name.string.hasPrefix(YAMLTree.setAsidePrefix) { continue }

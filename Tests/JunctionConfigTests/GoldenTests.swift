@@ -34,7 +34,8 @@ import Testing
     @Test func thereAreGoldens() { #expect(Self.names.count > 30) }
 
     private static func outcome(of text: String) -> String {
-        let (configuration, diagnostics) = ConfigFile.read(text: text, file: "config.yaml", environment: environment)
+        let (configuration, diagnostics) = ConfigFile.read(
+            text: text, file: "config.yaml", environment: environment)
         let faults = diagnostics.map { "\($0)\n" }.joined()
         guard let configuration else { return faults }
         return faults + (faults.isEmpty ? "" : "\n") + configuration.deploymentTable()
