@@ -2,14 +2,6 @@
 // ours. Yams' own error texts quote the file, which holds secrets, so none of them is passed on.
 internal import Yams
 
-/// A place in the file; both numbers start at 1.
-struct Position: Equatable, Comparable {
-    var line: Int
-    var column: Int
-
-    static func < (a: Position, b: Position) -> Bool { (a.line, a.column) < (b.line, b.column) }
-}
-
 struct YAMLNode {
     struct Entry {
         var key: String
@@ -49,7 +41,8 @@ struct YAMLTree {
     static let nodesMax = 200_000
 
     init(parsing text: String) {
-        var text = text
+        // A "\r\n" is one Character in Swift; lines are easier to find without.
+        var text = text.replacing("\r\n", with: "\n")
         // Yams stops at the first mapping with a key given twice. Each is reported and its second key put out
         // of the way, so that one run shows everything else too.
         for _ in 0..<100 {
@@ -111,6 +104,9 @@ struct YAMLTree {
             YamlError.parser(let context, let problem, let mark, _),
             YamlError.composer(let context, let problem, let mark, _):
             let where_ = context.map { " \($0.text) (line \($0.mark.line))" } ?? ""
+            if let tab = indentingTab(in: text, near: mark.line) {
+                return YAMLFault(position: tab, key: "", message: "A tab indents this line. YAML takes only spaces there.")
+            }
             return YAMLFault(position: at(mark), key: "", message: "This is not valid YAML:\(where_) \(problem).")
         case YamlError.reader(let problem, let offset, _, _):
             let before = text.prefix(offset ?? 0)
@@ -126,6 +122,17 @@ struct YAMLTree {
         default:
             return YAMLFault(position: Position(line: 1, column: 1), key: "", message: "This is not valid YAML.")
         }
+    }
+
+    /// The place of a tab among the spaces before a line's text, on the line of a fault or just above.
+    private static func indentingTab(in text: String, near line: Int) -> Position? {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        for number in [line, line - 1] where lines.indices.contains(number - 1) {
+            let indent = lines[number - 1].prefix { $0 == " " || $0 == "\t" }
+            guard let tab = indent.firstIndex(of: "\t") else { continue }
+            return Position(line: number, column: indent.distance(from: indent.startIndex, to: tab) + 1)
+        }
+        return nil
     }
 
     private struct Unfolding {
