@@ -33,6 +33,7 @@ public final class EventLoop: @unchecked Sendable {
     private var flushing: [any Flushable] = []
     private var mustRunAgain = false
     private var cachedNow: ContinuousClock.Instant?
+    private var kept: [AnyObject] = []
     /// Shared by the connections of this loop.
     lazy var transferBuffer = TransferBuffer()
     /// Turns taken so far; for tests that show that a loop sleeps.
@@ -79,14 +80,19 @@ public final class EventLoop: @unchecked Sendable {
         while !isStopping.load(ordering: .acquiring) { takeTurn() }
         runSubmitted()
         endTurn()
+        kept = []
     }
 
+    /// Keeps `object` until `run` ends; it is let go of on the loop's thread, where it belongs.
+    public func keep(_ object: AnyObject) { kept.append(object) }
+
     func takeTurn() {
-        let mustNotWait = mustRunAgain || !dirty.isEmpty
+        let isDue = setAlarm()
+        let mustNotWait = isDue || mustRunAgain || !dirty.isEmpty
         mustRunAgain = false
-        setAlarm()
         uv_run(loop, mustNotWait ? UV_RUN_NOWAIT : UV_RUN_ONCE)
         turns &+= 1
+        fireTimers()
         endTurn()
     }
 
@@ -152,7 +158,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     fileprivate func place(_ timer: Timer, after delay: Duration) {
-        timer.due = nanoseconds(now) &+ max(0, delay.inNanoseconds)
+        // At least a nanosecond on, so that a timer that always asks for "at once" leaves the turn to others.
+        timer.due = nanoseconds(now) &+ max(1, delay.inNanoseconds)
         // A timer that moves back, as idle time-outs do with each piece, stays where it is in the heap and is
         // looked at again when its old time comes.
         if timer.heapIndex >= 0 && timer.due >= timer.key { return }
@@ -171,23 +178,25 @@ public final class EventLoop: @unchecked Sendable {
 
     private static let origin = ContinuousClock.now
 
-    private func setAlarm() {
+    /// Has libuv end its wait when the first timer is due; true when it is due already.
+    private func setAlarm() -> Bool {
         let due = timers.first?.key ?? Int64.max
-        if due == alarmDue { return }
+        if due == alarmDue { return false }
         alarmDue = due
         guard due != Int64.max else {
             uv_timer_stop(alarm)
-            return
+            return false
         }
-        cachedNow = nil
-        let delay = max(0, due - nanoseconds(now))
+        let delay = max(0, due - nanoseconds(ContinuousClock.now))
         uv_update_time(loop)
-        uv_timer_start(alarm, { EventLoop.of($0!.pointee.data).fireTimers() }, UInt64((delay + 999_999) / 1_000_000), 0)
+        // libuv may call an alarm that is due before it waits; the repeat keeps that wait short.
+        uv_timer_start(
+            alarm, { EventLoop.of($0!.pointee.data).alarmDue = -1 }, UInt64((delay + 999_999) / 1_000_000), 1)
+        return delay == 0
     }
 
     private func fireTimers() {
-        alarmDue = .max
-        cachedNow = nil
+        guard let first = timers.first, first.key <= nanoseconds(now) else { return }
         let time = nanoseconds(now)
         while let timer = timers.first, timer.key <= time {
             timers.remove(timer)
