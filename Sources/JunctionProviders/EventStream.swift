@@ -10,7 +10,8 @@ struct EventStream: ~Copyable {
         let isError: Bool
     }
 
-    static let bytesMax = 16 << 20
+    /// Most bytes of an event.
+    let bytesMax: Int
     private var buffer = ByteBuffer()
     /// Where the line starts whose end is looked for, and up to where it was looked for.
     private var line = 0
@@ -20,6 +21,8 @@ struct EventStream: ~Copyable {
     private var isError = false
     private var isAtStart = true
     private var isBehindCarriageReturn = false
+
+    init(bytesMax: Int = 16 << 20) { self.bytesMax = bytesMax }
 
     mutating func reset() {
         buffer.removeAll()
@@ -43,7 +46,7 @@ struct EventStream: ~Copyable {
     }
 
     /// Whether the event under way is longer than any event may be. Asked when there is no next event.
-    var isTooLong: Bool { buffer.count - (data?.lowerBound ?? line) > EventStream.bytesMax }
+    var isTooLong: Bool { buffer.count - (data?.lowerBound ?? line) > bytesMax }
 
     /// The next event that is complete.
     mutating func next() -> Event? {
@@ -53,6 +56,7 @@ struct EventStream: ~Copyable {
             line = end + 1
             scanned = line
             if range.isEmpty {
+                isAtStart = false
                 if let event = dispatch() { return event }
             } else {
                 read(range)

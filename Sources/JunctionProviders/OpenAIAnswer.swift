@@ -174,8 +174,7 @@ struct OpenAIStream {
         return AnswerPiece(delta: delta, hasContent: change == .content, usage: usage)
     }
 
-    /// What a chunk's choices gained, the greater the more it says.
-    private enum Change { case none, end, content }
+    private enum Change { case none, other, content }
 
     private mutating func readChoices(
         _ json: JSONValue, into delta: JunctionV1.StreamResponse.View, in arena: Arena
@@ -201,10 +200,8 @@ struct OpenAIStream {
                 }
             }
             if let gained, readDelta(gained, into: choice, in: arena) { change = .content }
-            if choice.finishReason != .unspecified {
-                hasFinishReason = true
-                if change == .none { change = .end }
-            }
+            if choice.finishReason != .unspecified { hasFinishReason = true }
+            if change == .none, choice.finishReason != .unspecified || choice.logprobs != nil { change = .other }
         }
         return change
     }

@@ -10,46 +10,58 @@ struct GeneratedStubsTests {
     @Test func oneRequestGetsOneAnswer() async throws {
         try await withLibrarian { librarian in
             let book = ShelfV1.Book.with { $0.title = "Emil" }
-            #expect(try await librarian.fetch(book) == .with { $0.title = "Emil"; $0.pages = 1 })
-            let failure = await #expect(throws: Status.self) { try await librarian.fetch(.init()) }
-            #expect(failure == Status(.invalidArgument, "title: missing"))
+            let answer = try await librarian.fetch(book)
+            #expect(answer == .with { $0.title = "Emil"; $0.pages = 1 })
+            do throws(Status) {
+                _ = try await librarian.fetch(.init())
+                Issue.record("a book without a title was found")
+            } catch { #expect(error == Status(.invalidArgument, "title: missing")) }
         }
     }
 
     @Test func oneRequestGetsManyAnswers() async throws {
         try await withLibrarian { librarian in
             let wanted = ShelfV1.Lists.with { $0.strings = ["a", "b", "c"] }
-            #expect(try await titles(librarian.browse(wanted)) == ["a", "b", "c"])
-            #expect(try await titles(librarian.browse(.init())) == [])
+            try await expect(librarian.browse(wanted), toHaveTitles: ["a", "b", "c"])
+            try await expect(librarian.browse(.init()), toHaveTitles: [])
         }
     }
 
     @Test func manyRequestsGetOneAnswer() async throws {
         try await withLibrarian { librarian in
             let books = ["x", "y"].map { title in ShelfV1.Book.with { $0.title = title } }
-            #expect(try await librarian.giveBack(stream(books)).strings == ["x", "y"])
-            #expect(try await librarian.giveBack(stream([])).strings == [])
+            let both = try await librarian.giveBack(stream(books))
+            #expect(both.strings == ["x", "y"])
+            let none = try await librarian.giveBack(stream([]))
+            #expect(none.strings == [])
         }
     }
 
     @Test func manyRequestsGetManyAnswers() async throws {
         try await withLibrarian { librarian in
             let readers = ["Ada", "Bo"].map { name in Lending.Reader.with { $0.name = name } }
-            #expect(try await titles(librarian.talk(stream(readers))) == ["for Ada", "for Bo"])
+            try await expect(librarian.talk(stream(readers)), toHaveTitles: ["for Ada", "for Bo"])
         }
     }
 
     @Test func methodsMayBeNamedLikeWordsOfSwift() async throws {
         try await withLibrarian { librarian in
             let nothing = ShelfV1.Nothing()
-            #expect(try await librarian.init_(nothing) == nothing)
-            #expect(try await librarian.self_(nothing) == nothing)
+            let initialised = try await librarian.init_(nothing)
+            #expect(initialised == nothing)
+            let myself = try await librarian.self_(nothing)
+            #expect(myself == nothing)
             let type = ShelfV1.Type_.with { $0.string = .with { $0.string = "s" } }
-            #expect(try await librarian.type(type) == type)
-            #expect(try await all(librarian.default(nothing)) == [nothing])
-            #expect(try await librarian.channel_(stream([nothing])) == nothing)
-            #expect(try await all(librarian.register(stream([nothing, nothing]))) == [nothing, nothing])
-            #expect(try await librarian.iN(.with { $0.text = "four" }).number == 4)
+            let typed = try await librarian.type(type)
+            #expect(typed == type)
+            let defaults = try await all(librarian.default(nothing))
+            #expect(defaults == [nothing])
+            let channelled = try await librarian.channel_(stream([nothing]))
+            #expect(channelled == nothing)
+            let registered = try await all(librarian.register(stream([nothing, nothing])))
+            #expect(registered == [nothing, nothing])
+            let number = try await librarian.iN(.with { $0.text = "four" })
+            #expect(number.number == 4)
         }
     }
 
@@ -59,8 +71,12 @@ struct GeneratedStubsTests {
         return messages
     }
 
-    private func titles(_ answers: AsyncThrowingStream<ShelfV1.Book, any Error>) async throws -> [String] {
-        try await all(answers).map(\.title)
+    private func expect(
+        _ answers: AsyncThrowingStream<ShelfV1.Book, any Error>, toHaveTitles titles: [String],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        let books = try await all(answers)
+        #expect(books.map(\.title) == titles, sourceLocation: sourceLocation)
     }
 
     private func stream<Message: Sendable>(_ messages: [Message]) -> AsyncThrowingStream<Message, any Error> {
@@ -133,25 +149,39 @@ extension ProtobufMessage {
 /// Serves a librarian on a free port while `body` runs.
 private func withLibrarian(_ body: (LibrarianClient) async throws -> Void) async throws {
     let thread = LoopThread(name: "librarian") { _ in }
-    let port: Int = try await withCheckedThrowingContinuation { continuation in
-        thread.loop.submit {
-            var registry = ServiceRegistry()
-            registry.register(Librarian())
-            let server = RPCServer(registry: registry, loop: thread.loop)
-            continuation.resume(
-                with: Result {
-                    // The listener stays until its loop is stopped.
-                    let listener = try Listener(loop: thread.loop, host: "127.0.0.1", port: 0) { server.accept($0) }
-                    return listener.port
-                })
-        }
+    let library: Library = try await withCheckedThrowingContinuation { continuation in
+        thread.loop.submit { continuation.resume(with: Result { try Library(thread.loop) }) }
     }
-    let channel = Channel(host: "127.0.0.1", port: port)
+    let channel = Channel(host: "127.0.0.1", port: library.port)
     let outcome = await Result { () async throws in try await body(LibrarianClient(channel: channel)) }
     channel.shutdown()
+    await withCheckedContinuation { continuation in
+        thread.loop.submit { library.close { continuation.resume() } }
+    }
     thread.loop.stop()
     thread.join()
     try outcome.get()
+}
+
+/// A server with its listener; all but the port belongs to the loop.
+private final class Library: @unchecked Sendable {
+    let port: Int
+    private let server: RPCServer
+    private let listener: Listener
+
+    init(_ loop: EventLoop) throws {
+        var registry = ServiceRegistry()
+        registry.register(Librarian())
+        let server = RPCServer(registry: registry, loop: loop)
+        self.server = server
+        listener = try Listener(loop: loop, host: "127.0.0.1", port: 0) { server.accept($0) }
+        port = listener.port
+    }
+
+    func close(_ completion: @escaping () -> Void) {
+        listener.close()
+        server.drain(within: .zero, completion: completion)
+    }
 }
 
 extension Result where Failure == any Error {

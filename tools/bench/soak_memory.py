@@ -1,4 +1,5 @@
-"""Watches the router's memory over many calls: whole answers, streams, failures with fallback. Exit code 0 when it stays within 2 MiB and every call was answered well."""
+"""Watches the router's memory over many calls: whole answers, streams, failures with fallback. Exit
+code 0 when it stays within 2 MiB and every call was answered well."""
 
 import argparse
 import pathlib
@@ -52,7 +53,8 @@ def watch(router, name, path, request, calls):
     grown = steps[-1] - before
     right = good and abs(grown) <= 2 * MIB
     print(
-        f"{name:22} {calls:,} calls: {' → '.join(f'{size / MIB:.2f}' for size in [before, *steps])} MiB "
+        f"{name:22} {calls:,} calls: "
+        f"{' → '.join(f'{size / MIB:.2f}' for size in [before, *steps])} MiB "
         f"({grown / MIB:+.2f}), peak {router.memory()[1] / MIB:.1f}; {'right' if right else 'WRONG'}"
         + ("" if good else ", not every call was answered well"),
         flush=True,
