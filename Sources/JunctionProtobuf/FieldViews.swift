@@ -150,13 +150,15 @@ extension Arena {
     }
 
     /// A C array of `elements` in the arena; nil when there are none.
+    @inlinable
     public func array<Element: FieldElement>(_ elements: [Element]) -> UnsafeMutablePointer<Element.Stored>? {
         guard let array = array(of: Element.Stored.self, count: elements.count) else { return nil }
-        for (index, element) in elements.enumerated() { (array + index).initialize(to: element.stored) }
+        for index in elements.indices { (array + index).initialize(to: elements[index].stored) }
         return array
     }
 
     /// A C array of pointers to `count` empty messages; nil when `count` is 0.
+    @inlinable
     public func emptyMessages<View: MessageView>(
         _ type: View.Type, count: Int
     ) -> UnsafeMutablePointer<View.Stored>? {
@@ -165,7 +167,8 @@ extension Arena {
         return array
     }
 
-    private func array<Stored>(of type: Stored.Type, count: Int) -> UnsafeMutablePointer<Stored>? {
+    @inlinable
+    func array<Stored>(of type: Stored.Type, count: Int) -> UnsafeMutablePointer<Stored>? {
         if count == 0 { return nil }
         return allocate(count * MemoryLayout<Stored>.stride).assumingMemoryBound(to: type)
     }

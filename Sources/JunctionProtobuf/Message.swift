@@ -2,7 +2,8 @@
 // generated values to `ProtobufMessage`.
 public import CProtobufC
 
-/// A message in an arena. A reference, not a value: copies of a view see the same message.
+/// A message in an arena. A reference, not a value: copies of a view see the same message. It does not keep
+/// the arena alive.
 public protocol MessageView: FieldElement where Stored == UnsafeMutablePointer<Raw>? {
     /// The struct that protoc-c generates for the message.
     associatedtype Raw
@@ -62,13 +63,16 @@ public protocol ProtobufMessage: Sendable, Hashable {
 
 extension ProtobufMessage {
     /// The message on the wire.
-    public func encoded() -> [UInt8] { view(in: Arena()).encoded() }
+    public func encoded() -> [UInt8] {
+        let arena = Arena()
+        return withExtendedLifetime(arena) { view(in: arena).encoded() }
+    }
 
     /// Reads a message from its wire form.
     public init(decoding bytes: [UInt8]) throws(ProtobufError) {
         let arena = Arena()
+        defer { withExtendedLifetime(arena) {} }
         self.init(try decode(View.self, bytes.span, in: arena))
-        withExtendedLifetime(arena) {}
     }
 }
 
@@ -76,24 +80,26 @@ extension ProtobufMessage {
 ///
 /// protobuf-c neither checks UTF-8 nor keeps what follows a NUL in a string, so both are refused first, as
 /// the protobuf specification has it for proto3 strings (a NUL is legal there; Junction cannot hold one).
+@inlinable
 public func decode<V: MessageView>(
     _ type: V.Type, _ bytes: Span<UInt8>, in arena: Arena
 ) throws(ProtobufError) -> V {
-    var outcome: Result<UnsafeMutablePointer<V.Raw>, ProtobufError> = .failure(.malformed)
-    bytes.withUnsafeBufferPointer { buffer in
-        var validator = WireValidator()
-        do throws(ProtobufError) {
-            try validator.validate(UnsafeRawBufferPointer(buffer), V.descriptor)
-        } catch {
-            outcome = .failure(error)
-            return
+    V(raw: try arena.unpack(bytes, V.descriptor).assumingMemoryBound(to: V.Raw.self))
+}
+
+extension Arena {
+    @usableFromInline
+    func unpack(
+        _ bytes: Span<UInt8>, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>
+    ) throws(ProtobufError) -> UnsafeMutableRawPointer {
+        try bytes.withUnsafeBufferPointer { buffer throws(ProtobufError) in
+            try WireValidator.validate(UnsafeRawBufferPointer(buffer), descriptor)
+            let message = protobuf_c_message_unpack(
+                descriptor, protobufAllocator, buffer.count, buffer.baseAddress)
+            guard let message else { throw .malformed }
+            return UnsafeMutableRawPointer(message)
         }
-        let message = protobuf_c_message_unpack(
-            V.descriptor, arena.protobufAllocator, buffer.count, buffer.baseAddress)
-        guard let message else { return }
-        outcome = .success(UnsafeMutableRawPointer(message).assumingMemoryBound(to: V.Raw.self))
     }
-    return V(raw: try outcome.get())
 }
 
 /// Why bytes are not the message they should be.

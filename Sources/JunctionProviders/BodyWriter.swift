@@ -1,6 +1,5 @@
 // Writes the body of a provider's request from the message that the caller sent: straight from its bytes, into a
 // buffer that is kept. What is wrong with the message is a Failure that names the field.
-import Glibc
 public import JunctionMessages
 internal import JunctionProtobuf
 public import JunctionRouting
@@ -119,7 +118,7 @@ extension BodyWriter {
     }
 
     private func isWritten(_ name: UnsafeRawBufferPointer) -> Bool {
-        written.contains { $0.utf8CodeUnitCount == name.count && memcmp($0.utf8Start, name.baseAddress!, name.count) == 0 }
+        written.contains { $0 ~= JSONText(name) }
     }
 
     /// Writes a JSON text of the caller as it is and returns what it holds, which must be an object.
@@ -127,7 +126,7 @@ extension BodyWriter {
     func writeObject(_ json: Text, _ field: @autoclosure () -> String) throws(Failure) -> JSONValue {
         let start = writer.count
         writer.raw(UnsafeRawBufferPointer(start: json.pointer, count: json.count))
-        guard let value = reader.read(writer.text(from: start)), value.isObject else {
+        guard let value = reader.read(UnsafeRawBufferPointer(rebasing: writer.bytes[start...])), value.isObject else {
             throw wrong(field(), "is not a JSON object")
         }
         return value

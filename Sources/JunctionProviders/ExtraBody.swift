@@ -18,7 +18,7 @@ public struct ExtraBody: Sendable {
         let writer = JSONWriter()
         let reader = JSONReader()
         writer.raw(json)
-        guard let object = reader.read(writer.text(from: 0)), object.isObject else { throw .notAnObject }
+        guard let object = reader.read(writer.bytes), object.isObject else { throw .notAnObject }
         var members: [(name: [UInt8], json: [UInt8])] = []
         for (key, value) in object.members {
             if isReserved(key) { throw .reserved(member: String(key)) }

@@ -55,7 +55,7 @@ struct JSONValue {
         case UInt8(ascii: "["): return .array
         case UInt8(ascii: "\""):
             let start = strings + Int(payload)
-            return .text(JSONText(start: start + 4, count: Int(start.loadUnaligned(as: UInt32.self))))
+            return .text(JSONText(UnsafeRawBufferPointer(start: start + 4, count: Int(start.loadUnaligned(as: UInt32.self)))))
         case UInt8(ascii: "l"): return .integer(Int64(bitPattern: word[1]))
         case UInt8(ascii: "u"): return .unsigned(word[1])
         case UInt8(ascii: "d"): return .number(Double(bitPattern: word[1]))
@@ -112,7 +112,7 @@ struct JSONValue {
     }
 
     func hasMember(_ name: UnsafeRawBufferPointer) -> Bool {
-        members.contains { $0.key.count == name.count && memcmp($0.key.start, name.baseAddress!, name.count) == 0 }
+        members.contains { $0.key == name }
     }
 
     private var closing: UnsafePointer<UInt64> { tape + Int(UInt32(truncatingIfNeeded: payload)) - 1 }
@@ -129,14 +129,19 @@ struct JSONValue {
 
 /// A string of a JSON document, unescaped, as UTF-8.
 struct JSONText {
-    let start: UnsafeRawPointer
-    let count: Int
+    let bytes: UnsafeRawBufferPointer
 
+    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+    var count: Int { bytes.count }
     var isEmpty: Bool { count == 0 }
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 
     static func ~= (literal: StaticString, text: JSONText) -> Bool {
-        text.count == literal.utf8CodeUnitCount && memcmp(text.start, literal.utf8Start, text.count) == 0
+        text == UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount)
+    }
+
+    static func == (text: JSONText, bytes: UnsafeRawBufferPointer) -> Bool {
+        text.count == bytes.count && (text.isEmpty || memcmp(text.bytes.baseAddress!, bytes.baseAddress!, text.count) == 0)
     }
 }
 
@@ -147,7 +152,7 @@ extension String {
 extension Arena {
     /// A copy of `text` in the arena.
     func text(_ text: JSONText) -> Text {
-        self.text(Span(_unsafeStart: text.start.assumingMemoryBound(to: UInt8.self), count: text.count))
+        self.text(Span(_unsafeBytes: text.bytes))
     }
 }
 

@@ -1,57 +1,35 @@
 // JSON texts, written straight from bytes into a buffer that is kept.
 internal import CJSON
-import Glibc
 import JunctionProtobuf
 
 /// A JSON text in the making. The caller puts the commas where they belong. Confined to one thread.
 final class JSONWriter {
-    private var start = UnsafeMutableRawPointer.allocate(byteCount: 8192, alignment: 16)
-    private var capacity = 8192
-    private(set) var count = 0
-    /// What one huge request took is given back with the next small one.
-    private static let capacityKept = 1 << 20
+    private var buffer = ByteBuffer()
 
-    deinit { start.deallocate() }
+    /// The text so far, with bytes behind it that may be read; valid until more is written.
+    var bytes: UnsafeRawBufferPointer { buffer.bytes }
+    var count: Int { buffer.count }
 
-    /// The text so far; valid until more is written.
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
-
-    func removeAll() {
-        count = 0
-        guard capacity > JSONWriter.capacityKept else { return }
-        start.deallocate()
-        capacity = 8192
-        start = .allocate(byteCount: capacity, alignment: 16)
-    }
+    func removeAll() { buffer.removeAll() }
 
     /// Takes back what was written from `place` on.
-    func removeAll(from place: Int) { count = place }
+    func removeAll(from place: Int) { buffer.removeAll(from: place) }
 
     /// Text that is JSON already.
     func raw(_ text: StaticString) {
-        reserve(text.utf8CodeUnitCount)
-        memcpy(start + count, text.utf8Start, text.utf8CodeUnitCount)
-        count += text.utf8CodeUnitCount
+        buffer.append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    /// Bytes that are JSON already.
-    func raw(_ bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress else { return }
-        reserve(bytes.count)
-        memcpy(start + count, source, bytes.count)
-        count += bytes.count
-    }
-
-    /// Text that is JSON already.
     func raw(_ text: String) {
         var text = text
-        text.withUTF8 { raw(UnsafeRawBufferPointer($0)) }
+        text.withUTF8 { buffer.append(UnsafeRawBufferPointer($0)) }
     }
 
+    func raw(_ bytes: UnsafeRawBufferPointer) { buffer.append(bytes) }
+
     func byte(_ byte: UInt8) {
-        reserve(1)
-        start.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
-        count += 1
+        buffer.reserve(1).storeBytes(of: byte, as: UInt8.self)
+        buffer.fill(1)
     }
 
     /// A string.
@@ -107,21 +85,38 @@ final class JSONWriter {
 
     private func escaped(_ text: UnsafeRawBufferPointer) {
         guard let source = text.baseAddress else { return }
-        reserve(text.count)
         var at = 0
         while at < text.count {
-            let plain = unescapedPrefix(source + at, text.count - at)
-            memcpy(start + count, source + at, plain)
-            count += plain
-            at += plain
+            at += copyUnescaped(UnsafeRawBufferPointer(rebasing: text[at...]))
             guard at < text.count else { return }
-            escape(source.load(fromByteOffset: at, as: UInt8.self), reserving: text.count - at)
+            escape(source.load(fromByteOffset: at, as: UInt8.self))
             at += 1
         }
     }
 
-    private func escape(_ character: UInt8, reserving rest: Int) {
-        reserve(rest + 6)
+    /// Copies up to the first quote, backslash or control character, and says how far that was.
+    private func copyUnescaped(_ text: UnsafeRawBufferPointer) -> Int {
+        let source = text.baseAddress!
+        let to = buffer.reserve(text.count)
+        var at = 0
+        while at + 16 <= text.count {
+            let block = source.loadUnaligned(fromByteOffset: at, as: SIMD16<UInt8>.self)
+            let special = (block .< 0x20) .| (block .== 0x22) .| (block .== 0x5c)
+            if any(special) { break }
+            to.storeBytes(of: block, toByteOffset: at, as: SIMD16<UInt8>.self)
+            at += 16
+        }
+        while at < text.count {
+            let byte = source.load(fromByteOffset: at, as: UInt8.self)
+            if byte < 0x20 || byte == 0x22 || byte == 0x5c { break }
+            to.storeBytes(of: byte, toByteOffset: at, as: UInt8.self)
+            at += 1
+        }
+        buffer.fill(at)
+        return at
+    }
+
+    private func escape(_ character: UInt8) {
         switch character {
         case UInt8(ascii: "\""): raw(#"\""#)
         case UInt8(ascii: "\\"): raw(#"\\"#)
@@ -133,7 +128,6 @@ final class JSONWriter {
             byte(character < 0x10 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
             byte(JSONWriter.hexadecimal[Int(character & 15)])
         }
-        reserve(rest)
     }
 
     private static let hexadecimal: InlineArray<16, UInt8> = [
@@ -159,60 +153,21 @@ final class JSONWriter {
 
     /// A number in its shortest form. Must be finite.
     func number(_ value: Double) {
-        reserve(32)
-        count += junction_json_write_double(value, (start + count).assumingMemoryBound(to: CChar.self))
+        buffer.fill(junction_json_write_double(value, buffer.reserve(32).assumingMemoryBound(to: CChar.self)))
     }
 
     /// A number in the shortest form that reads back as the same Float. Must be finite.
     func number(_ value: Float) {
-        reserve(32)
-        count += junction_json_write_float(value, (start + count).assumingMemoryBound(to: CChar.self))
+        buffer.fill(junction_json_write_float(value, buffer.reserve(32).assumingMemoryBound(to: CChar.self)))
     }
 
     func bool(_ value: Bool) { raw(value ? "true" : "false") }
 
     /// Bytes in base64 (RFC 4648 section 4), without quotes.
     func base64(_ bytes: Span<UInt8>) {
-        reserve((bytes.count + 2) / 3 * 4)
-        let to = (start + count).assumingMemoryBound(to: UInt8.self)
-        count += bytes.withUnsafeBufferPointer { encodeBase64($0, to: to) }
+        let to = buffer.reserve((bytes.count + 2) / 3 * 4).assumingMemoryBound(to: UInt8.self)
+        buffer.fill(bytes.withUnsafeBufferPointer { encodeBase64($0, to: to) })
     }
-
-    /// The text that was written from `place` on, with bytes behind it that may be read.
-    func text(from place: Int) -> UnsafeRawBufferPointer {
-        reserve(JSONReader.padding)
-        return UnsafeRawBufferPointer(start: start + place, count: count - place)
-    }
-
-    private func reserve(_ byteCount: Int) {
-        if capacity - count < byteCount { grow(byteCount) }
-    }
-
-    @inline(never)
-    private func grow(_ byteCount: Int) {
-        capacity = max(capacity * 2, count + byteCount)
-        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
-        memcpy(larger, start, count)
-        start.deallocate()
-        start = larger
-    }
-}
-
-/// How many bytes go into a JSON string as they are: up to the first quote, backslash or control character.
-private func unescapedPrefix(_ source: UnsafeRawPointer, _ count: Int) -> Int {
-    var at = 0
-    while at + 16 <= count {
-        let block = source.loadUnaligned(fromByteOffset: at, as: SIMD16<UInt8>.self)
-        let special = (block .< 0x20) .| (block .== 0x22) .| (block .== 0x5c)
-        if any(special) { break }
-        at += 16
-    }
-    while at < count {
-        let byte = source.load(fromByteOffset: at, as: UInt8.self)
-        if byte < 0x20 || byte == 0x22 || byte == 0x5c { break }
-        at += 1
-    }
-    return at
 }
 
 /// Writes base64 and returns the bytes written.

@@ -1,5 +1,5 @@
 // OpenAI's chat completions, as OpenAI documents them and as the many that follow it speak them.
-// Source: platform.openai.com/docs/api-reference/chat. Requests here, answers in OpenAIAnswers.swift.
+// Source: platform.openai.com/docs/api-reference/chat. Bodies in OpenAIRequest.swift and OpenAIAnswer.swift.
 
 /// What sets a provider apart from others that speak OpenAI's chat completions.
 public struct OpenAIQuirks: OptionSet, Sendable, Hashable {

@@ -33,9 +33,10 @@ extension Duration {
         let fractions: [(unit: String, perSecond: Int64)] = [
             ("n", 1_000_000_000), ("u", 1_000_000), ("m", 1000), ("S", 1),
         ]
-        for (unit, perSecond) in fractions where seconds < 99_999_999 / perSecond {
+        for (unit, perSecond) in fractions {
             let each = 1_000_000_000_000_000_000 / perSecond
-            return "\(seconds * perSecond + (attoseconds + each - 1) / each)\(unit)"
+            let amount = seconds * perSecond + (attoseconds + each - 1) / each
+            if amount <= 99_999_999 { return "\(amount)\(unit)" }
         }
         return "\((seconds + 3599) / 3600)H"
     }

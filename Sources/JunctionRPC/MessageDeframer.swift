@@ -69,13 +69,14 @@ struct MessageDeframer: ~Copyable {
 
     /// Grows with the bytes that have come, not with the length that the peer announces.
     private mutating func gather(_ piece: UnsafeRawBufferPointer, of length: Int) {
+        guard let start = piece.baseAddress, !piece.isEmpty else { return }
         let needed = gatheredCount + piece.count
         if needed > capacity {
             capacity = min(length, max(2 * needed, 1024))
             gathered = realloc(gathered, capacity)
             precondition(gathered != nil, "out of memory")
         }
-        if let start = piece.baseAddress { memcpy(gathered! + gatheredCount, start, piece.count) }
+        memcpy(gathered! + gatheredCount, start, piece.count)
         gatheredCount = needed
     }
 

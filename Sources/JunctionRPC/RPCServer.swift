@@ -26,6 +26,9 @@ public final class RPCServer {
         self.messageBytesMax = messageBytesMax
     }
 
+    /// Calls whose streams are open.
+    public internal(set) var callsUnderWay = 0
+
     /// Connections that are open.
     public var connectionCount: Int { connections.count }
 

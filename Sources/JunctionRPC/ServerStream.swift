@@ -42,6 +42,7 @@ public final class ServerStream: HTTP2StreamHandler {
         self.http = http
         self.server = server
         deframer = MessageDeframer(messageBytesMax: server.messageBytesMax)
+        server.callsUnderWay += 1
     }
 
     deinit {
@@ -173,6 +174,7 @@ public final class ServerStream: HTTP2StreamHandler {
 
     public func closed(errorCode: UInt32) {
         http = nil
+        server.callsUnderWay -= 1
         if !isOver {
             isOver = true
             tellCallerLeft()

@@ -171,12 +171,12 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         if isStreaming {
             if !isCommitted { commit() }
             let last = JunctionV1.StreamResponse.View(in: rpc.arena)
-            last.usage = message(of: used)
-            last.route = message(of: route.report, in: rpc.arena, target: target)
+            last.usage = usageMessage(of: used)
+            last.route = routeMessage(of: route.report, in: rpc.arena, target: target)
             rpc.send(last)
         } else if let answer {
-            answer.usage = message(of: used)
-            answer.route = message(of: route.report, in: rpc.arena, target: target)
+            answer.usage = usageMessage(of: used)
+            answer.route = routeMessage(of: route.report, in: rpc.arena, target: target)
             rpc.send(answer)
         }
         end(with: .ok)
@@ -230,7 +230,7 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         TokenUsage(prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: contentBytes))
     }
 
-    private func message(of used: TokenUsage) -> JunctionV1.Usage.View {
+    private func usageMessage(of used: TokenUsage) -> JunctionV1.Usage.View {
         let view = JunctionV1.Usage.View(in: rpc.arena)
         view.promptTokens = Int64(used.prompt)
         view.completionTokens = Int64(used.completion)

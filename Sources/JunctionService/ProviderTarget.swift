@@ -48,9 +48,10 @@ final class ProviderTarget {
     ) throws(Failure) -> Transfer {
         switch door {
         case .http(let endpoint):
-            try worker.writer.write(
-                completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
-            return .http(worker.client.send(to: endpoint, body: worker.writer.bytes, handler: handler))
+            let writer = worker.writer
+            try writer.write(completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
+            let transfer = worker.client.send(to: endpoint, body: writer.bytes, handler: handler)
+            return .http(transfer)
         case .mock(let settings):
             return .mock(
                 MockTransfer(

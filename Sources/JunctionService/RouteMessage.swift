@@ -4,7 +4,7 @@ import JunctionProtobuf
 import JunctionRouting
 
 /// The message for a route; `target` gives a deployment, or an override, its names.
-func message(
+func routeMessage(
     of report: RouteReport, in arena: Arena, target: (Int?, Int?) -> ProviderTarget
 ) -> JunctionV1.Route.View {
     let route = JunctionV1.Route.View(in: arena)
@@ -20,7 +20,7 @@ func message(
         if let failure = attempt.outcome { view.error = arena.text(failure.message) }
         view.timeToFirstTokenUs = attempt.timeToFirstToken?.microseconds ?? 0
     }
-    if let answered = report.attempts.last, answered.outcome == nil {
+    if let answered = report.answered {
         let target = target(answered.deployment, answered.overrideIndex)
         route.deploymentId = target.id
         route.provider = target.provider

@@ -66,7 +66,7 @@ final class RouterService: RouterServiceServer {
         case .override(let override):
             let model = override.model.isEmpty ? askedModel : String(override.model)
             let group = worker.router.modelGroup(named: model)
-            let index = group.map { worker.router.deployments(of: $0)[0] }
+            let index = group.map { firstDeployment(named: model, in: $0) }
             let deployment = try overridden(override, of: index, model: model, "\(field).override")
             do throws(TargetError) {
                 overrides.append(try ProviderTarget(deployment, server: worker.server))
@@ -78,6 +78,13 @@ final class RouterService: RouterServiceServer {
         case nil:
             throw invalid("\(field).target", "is not set: name a model group or override one")
         }
+    }
+
+    /// The deployment that a caller means by a name that may be its own, a model group's or an alias.
+    private func firstDeployment(named name: String, in group: Int) -> Int {
+        if let index = worker.deployments.firstIndex(where: { $0.id == name }) { return index }
+        let group = worker.router.name(ofModelGroup: group)
+        return worker.deployments.firstIndex { $0.modelGroup == group }!
     }
 
     /// The deployment that an override asks for. Where the base is the caller's, nothing but the provider's

@@ -28,5 +28,19 @@ func status(of failure: RouteFailure, target: (Int?, Int?) -> ProviderTarget) ->
         message += index == 0 ? ". Attempts: " : "; "
         message += "\(index + 1). \(name): \(attempt.outcome?.message ?? "answered")"
     }
-    return Status(code(of: failure.outcome), message, retryPushback: failure.retryAfter)
+    // What has reached the caller was paid for: a retry that knows nothing of it would pay again.
+    let pushback = failure.outcome == .streamInterrupted ? .seconds(-1) : failure.retryAfter
+    return Status(code(of: failure.outcome), message, retryPushback: pushback)
+}
+
+/// The last column of the table of `RouteFailure`.
+func code(of outcome: RouteFailure.Outcome) -> Status.Code {
+    switch outcome {
+    case .badRequest, .contextWindowExceeded, .contentPolicy, .noMatchingDeployment: .invalidArgument
+    case .unauthenticated: .unauthenticated
+    case .limited: .resourceExhausted
+    case .unavailable, .providerAuthentication, .streamInterrupted: .unavailable
+    case .deadlineExceeded: .deadlineExceeded
+    case .cancelled: .cancelled
+    }
 }

@@ -8,7 +8,9 @@ import stubs
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "measured: compares sizes of memory or loads heavily; left out under sanitizers")
+    config.addinivalue_line(
+        "markers", "measured: compares sizes of memory or loads heavily; left out under sanitizers"
+    )
     programs.raise_file_limit()
 
 
@@ -16,8 +18,10 @@ def pytest_configure(config):
 def start():
     """Starts a program, ended after the test: `start(Upstream, chunks=3)`."""
     with contextlib.ExitStack() as stack:
+
         def started(kind, *arguments, **named):
             return stack.enter_context(kind(*arguments, **named))
+
         yield started
 
 
@@ -25,20 +29,50 @@ def start():
 def caller_of():
     """A stock client of a router, closed after the test."""
     with contextlib.ExitStack() as stack:
+
         def made(router, **options):
             caller = stubs.Caller(router.address, **options)
             stack.callback(caller.close)
             return caller
+
         yield made
 
 
 # Model groups of the shared router: any name that is a script of the stand-in, one deployment each.
 SCRIPTS = [
-    "chunks-64", "tools", "crlf+chunks-5", "no-done+chunks-3", "drip-7+chunks-4", "size-2000+chunks-3", "slow-300",
-    "chunks-200+interval-20", "status-400", "status-401", "status-401-echo", "status-403", "status-404", "status-408",
-    "status-409", "status-422", "status-429", "status-429-retry-7", "status-500", "status-503", "quota", "context",
-    "content-policy", "malformed", "empty", "close", "reset", "stall", "cut-0", "cut-3", "role-only-then-cut",
-    "error-in-stream", "error-in-stream-2",
+    "chunks-64",
+    "tools",
+    "crlf+chunks-5",
+    "no-done+chunks-3",
+    "drip-7+chunks-4",
+    "size-2000+chunks-3",
+    "slow-300",
+    "chunks-200+interval-20",
+    "status-400",
+    "status-401",
+    "status-401-echo",
+    "status-403",
+    "status-404",
+    "status-408",
+    "status-409",
+    "status-422",
+    "status-429",
+    "status-429-retry-7",
+    "status-500",
+    "status-503",
+    "quota",
+    "context",
+    "content-policy",
+    "malformed",
+    "empty",
+    "close",
+    "reset",
+    "stall",
+    "cut-0",
+    "cut-3",
+    "role-only-then-cut",
+    "error-in-stream",
+    "error-in-stream-2",
 ]
 
 

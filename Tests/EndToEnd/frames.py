@@ -6,7 +6,15 @@ import time
 
 import hpack
 from hyperframe.frame import (
-    DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame)
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -56,7 +64,13 @@ class Connection:
 
     def open(self, path, body=None, end=True, extra=(), method="POST", content_type="application/grpc"):
         """Opens a gRPC call and returns its stream id; `body` None sends only the headers."""
-        fields = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "test"), ("te", "trailers")]
+        fields = [
+            (":method", method),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", "test"),
+            ("te", "trailers"),
+        ]
         fields += [("content-type", content_type)] if content_type else []
         frame = self.headers_frame([*fields, *extra], end=body is None and end)
         self.send(frame)
@@ -66,7 +80,7 @@ class Connection:
 
     def data(self, id, body, end=True):
         """Sends a body in frames of at most 16 KiB; pays no heed to the peer's window."""
-        pieces = [body[i:i + 16384] for i in range(0, len(body), 16384)] or [b""]
+        pieces = [body[i : i + 16384] for i in range(0, len(body), 16384)] or [b""]
         for i, piece in enumerate(pieces):
             frame = DataFrame(id, piece)
             if end and i == len(pieces) - 1:
@@ -131,8 +145,8 @@ class Connection:
             frame, length = Frame.parse_frame_header(memoryview(self._received[:9]))
             if len(self._received) < 9 + length:
                 break
-            frame.parse_body(memoryview(self._received[9:9 + length]))
-            self._received = self._received[9 + length:]
+            frame.parse_body(memoryview(self._received[9 : 9 + length]))
+            self._received = self._received[9 + length :]
             self._take(frame)
 
     def _take(self, frame):
@@ -153,7 +167,9 @@ class Connection:
             if self.reads_freely and frame.flow_controlled_length:
                 self.send(WindowUpdateFrame(0, window_increment=frame.flow_controlled_length))
                 if not stream.ended:
-                    self.send(WindowUpdateFrame(frame.stream_id, window_increment=frame.flow_controlled_length))
+                    self.send(
+                        WindowUpdateFrame(frame.stream_id, window_increment=frame.flow_controlled_length)
+                    )
         elif isinstance(frame, RstStreamFrame) and stream:
             stream.reset = frame.error_code
 
@@ -165,6 +181,6 @@ def messages(data):
         length = int.from_bytes(data[1:5], "big")
         if len(data) < 5 + length:
             break
-        found.append(bytes(data[5:5 + length]))
-        data = data[5 + length:]
+        found.append(bytes(data[5 : 5 + length]))
+        data = data[5 + length :]
     return found, bytes(data)

@@ -22,7 +22,9 @@ def junction_binary():
     """The router under test: $JUNCTION, else the debug build."""
     path = pathlib.Path(os.environ.get("JUNCTION", ROOT / ".build/debug/junction"))
     if not path.exists():
-        raise FileNotFoundError(f"there is no {path}: run `swift build` first, or set JUNCTION to the built program")
+        raise FileNotFoundError(
+            f"there is no {path}: run `swift build` first, or set JUNCTION to the built program"
+        )
     return str(path)
 
 
@@ -61,8 +63,12 @@ class Program:
             command = ["taskset", "-c", str(core), *command]
         self._file = tempfile.NamedTemporaryFile(prefix="junction-test-", suffix=".log", delete=False)
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._file, stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})})
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
         pattern = re.compile(ready)
 
         def says_ready():
@@ -120,7 +126,9 @@ class Upstream(Program):
     """A stand-in provider; tools/upstream/README.md has its options, scripts and counters."""
 
     def __init__(self, core=None, **options):
-        arguments = [text for name, value in options.items() for text in ("--" + name.replace("_", "-"), str(value))]
+        arguments = [
+            text for name, value in options.items() for text in ("--" + name.replace("_", "-"), str(value))
+        ]
         super().__init__([built("upstream"), *arguments], r"listening on (\d+)\n", core=core)
         self.port = int(self.ready[1])
         self.base = f"http://127.0.0.1:{self.port}/v1"
@@ -135,13 +143,18 @@ class Upstream(Program):
     def requests(self, last=None):
         """The requests it got, oldest first; headers as a mapping with lower-case names."""
         found = self._get("/requests" + (f"?last={last}" if last is not None else ""))
-        return [{**request, "headers": {name.lower(): value for name, value in request["headers"]}} for request in found]
+        return [
+            {**request, "headers": {name.lower(): value for name, value in request["headers"]}}
+            for request in found
+        ]
 
     def bodies(self):
         return [json.loads(request["body"]) for request in self.requests()]
 
     def set(self, **options):
-        assert self._get("/options?" + "&".join(f"{k.replace('_', '-')}={v}" for k, v in options.items()))["ok"]
+        assert self._get("/options?" + "&".join(f"{k.replace('_', '-')}={v}" for k, v in options.items()))[
+            "ok"
+        ]
 
     def reset(self):
         """Sets the counters to zero."""
@@ -154,15 +167,26 @@ class Upstream(Program):
 
 
 def deployment(group, model="gpt-4o", id=None, **parameters):
-    entry = {"model_name": group, "litellm_params": {"model": f"openai/{model}", "api_key": "sk-configured", **parameters}}
+    entry = {
+        "model_name": group,
+        "litellm_params": {"model": f"openai/{model}", "api_key": "sk-configured", **parameters},
+    }
     return {**entry, "model_info": {"id": id}} if id else entry
 
 
 class Junction(Program):
     """A router that serves a configuration made of `model_list` entries and settings."""
 
-    def __init__(self, model_list, router_settings=None, junction_settings=None, threads=1, core=None, environment=None,
-                 arguments=()):
+    def __init__(
+        self,
+        model_list,
+        router_settings=None,
+        junction_settings=None,
+        threads=1,
+        core=None,
+        environment=None,
+        arguments=(),
+    ):
         configuration = {"model_list": model_list}
         if router_settings:
             configuration["router_settings"] = router_settings
@@ -171,7 +195,16 @@ class Junction(Program):
         self.file = tempfile.NamedTemporaryFile("w", prefix="junction-test-", suffix=".yaml", delete=False)
         json.dump(configuration, self.file, indent=2)  # JSON is YAML
         self.file.close()
-        command = [junction_binary(), "serve", "--config", self.file.name, "--port", "0", "--threads", str(threads)]
+        command = [
+            junction_binary(),
+            "serve",
+            "--config",
+            self.file.name,
+            "--port",
+            "0",
+            "--threads",
+            str(threads),
+        ]
         super().__init__([*command, *arguments], r"listening on (\S+):(\d+)\n", environment, core)
         self.port = int(self.ready[2])
         self.address = f"127.0.0.1:{self.port}"
@@ -184,8 +217,13 @@ class Junction(Program):
 def command(*arguments, environment=None, input=None, seconds=60):
     """Runs `junction` with arguments and returns (exit code, standard output, standard error)."""
     done = subprocess.run(
-        [junction_binary(), *map(str, arguments)], capture_output=True, text=True, timeout=seconds, input=input or "",
-        env={**os.environ, **(environment or {})})
+        [junction_binary(), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        input=input or "",
+        env={**os.environ, **(environment or {})},
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -194,8 +232,23 @@ def load(port, path, body, calls, connections=8, streams=8, http=False, core=Non
     with tempfile.NamedTemporaryFile() as file:
         file.write(body)
         file.flush()
-        command = [built("caller"), "--port", port, "--path", path, "--body", file.name, "--calls", calls,
-                   "--connections", connections, "--streams", streams, "--timeout", seconds]
+        command = [
+            built("caller"),
+            "--port",
+            port,
+            "--path",
+            path,
+            "--body",
+            file.name,
+            "--calls",
+            calls,
+            "--connections",
+            connections,
+            "--streams",
+            streams,
+            "--timeout",
+            seconds,
+        ]
         if http:
             command.append("--http")
         if core is not None:

@@ -55,8 +55,12 @@ class Caller:
 
     def __init__(self, address, **options):
         # Without its own subchannel pool, every channel to one address would share one connection.
-        arguments = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1),
-                     ("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0)]
+        arguments = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.enable_retries", 0),
+        ]
         self.channel = grpc.insecure_channel(address, arguments + list(options.items()))
         self.stub = router_pb2_grpc.RouterServiceStub(self.channel)
 

@@ -22,7 +22,11 @@ def test_a_whole_answer(caller, upstream):
     assert (usage.cached_tokens, usage.reasoning_tokens, usage.estimated) == (16, 8, False)
     route = answer.route
     assert (route.deployment_id, route.provider, route.model_group, route.fallback_used) == (
-        "main", "openai", "gpt-4o", False)
+        "main",
+        "openai",
+        "gpt-4o",
+        False,
+    )
     assert stubs.outcomes(route) == ["SUCCESS"]
     assert route.attempts[0].http_status == 200 and 0 < route.attempts[0].duration_us < 10_000_000
     assert upstream.stats()["answered_whole"] == 1
@@ -43,7 +47,9 @@ def test_a_stream(caller, upstream):
     assert upstream.bodies()[-1]["stream_options"] == {"include_usage": True}
 
 
-@pytest.mark.parametrize("group, chunks", [("crlf+chunks-5", 5), ("no-done+chunks-3", 3), ("drip-7+chunks-4", 4)])
+@pytest.mark.parametrize(
+    "group, chunks", [("crlf+chunks-5", 5), ("no-done+chunks-3", 3), ("drip-7+chunks-4", 4)]
+)
 def test_a_stream_however_it_is_written(caller, group, chunks):
     assert stubs.text_of(caller.stream_all(group)) == stubs.chunk_text(chunks)
 
@@ -61,22 +67,37 @@ def test_pieces_come_as_they_are_made(caller, upstream):
     stream.cancel()
 
 
-WEATHER = pb.Tool(function=pb.FunctionTool(
-    name="get_weather", description="The weather of a city.",
-    parameters_json='{"type":"object","properties":{"city":{"type":"string"}}}'))
+WEATHER = pb.Tool(
+    function=pb.FunctionTool(
+        name="get_weather",
+        description="The weather of a city.",
+        parameters_json='{"type":"object","properties":{"city":{"type":"string"}}}',
+    )
+)
 
 
 def test_a_tool_call(caller, upstream):
     answer = caller.complete(
-        "tools", tools=[WEATHER], tool_choice=pb.ToolChoice(mode=pb.TOOL_CHOICE_MODE_FUNCTION, function_name="get_weather"))
+        "tools",
+        tools=[WEATHER],
+        tool_choice=pb.ToolChoice(mode=pb.TOOL_CHOICE_MODE_FUNCTION, function_name="get_weather"),
+    )
     choice = answer.choices[0]
     assert choice.finish_reason == pb.FINISH_REASON_TOOL_CALLS
     assert choice.message.tool_calls[0] == pb.ToolCall(
-        id="call_1", function=pb.FunctionCall(name="get_weather", arguments_json='{"city":"Paris"}'))
+        id="call_1", function=pb.FunctionCall(name="get_weather", arguments_json='{"city":"Paris"}')
+    )
     asked = upstream.bodies()[-1]
-    assert asked["tools"] == [{"type": "function", "function": {
-        "name": "get_weather", "description": "The weather of a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]
+    assert asked["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "get_weather",
+                "description": "The weather of a city.",
+                "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+            },
+        }
+    ]
     assert asked["tool_choice"] == {"type": "function", "function": {"name": "get_weather"}}
 
 
@@ -90,50 +111,107 @@ def test_a_streamed_tool_call(caller):
 def test_a_tool_result_reaches_the_provider(caller, upstream):
     messages = [
         pb.Message(role=pb.ROLE_USER, content="The weather?"),
-        pb.Message(role=pb.ROLE_ASSISTANT, tool_calls=[
-            pb.ToolCall(id="call_1", function=pb.FunctionCall(name="get_weather", arguments_json='{"city":"Paris"}'))]),
+        pb.Message(
+            role=pb.ROLE_ASSISTANT,
+            tool_calls=[
+                pb.ToolCall(
+                    id="call_1",
+                    function=pb.FunctionCall(name="get_weather", arguments_json='{"city":"Paris"}'),
+                )
+            ],
+        ),
         pb.Message(role=pb.ROLE_TOOL, tool_call_id="call_1", content='{"celsius":21}'),
     ]
-    caller.stub.Complete(pb.CompleteRequest(completion=pb.Completion(model="gpt-4o", messages=messages)), timeout=30)
+    caller.stub.Complete(
+        pb.CompleteRequest(completion=pb.Completion(model="gpt-4o", messages=messages)), timeout=30
+    )
     asked = upstream.bodies()[-1]["messages"]
     assert asked[1]["tool_calls"] == [
-        {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Paris"}'}}]
+        {
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": "get_weather", "arguments": '{"city":"Paris"}'},
+        }
+    ]
     assert asked[2] == {"role": "tool", "tool_call_id": "call_1", "content": '{"celsius":21}'}
 
 
 def test_every_parameter_reaches_the_provider(caller, upstream):
     completion = pb.Completion(
-        model="gpt-4o", temperature=0, top_p=0.5, max_tokens=77, stop=["END", "\n"], n=1, seed=-3, presence_penalty=-2,
-        frequency_penalty=1.5, logprobs=True, top_logprobs=4, parallel_tool_calls=False, reasoning_effort="low",
-        user="someone", logit_bias={50256: -100}, metadata={"team": "search"},
+        model="gpt-4o",
+        temperature=0,
+        top_p=0.5,
+        max_tokens=77,
+        stop=["END", "\n"],
+        n=1,
+        seed=-3,
+        presence_penalty=-2,
+        frequency_penalty=1.5,
+        logprobs=True,
+        top_logprobs=4,
+        parallel_tool_calls=False,
+        reasoning_effort="low",
+        user="someone",
+        logit_bias={50256: -100},
+        metadata={"team": "search"},
         extra_parameters_json='{"service_tier":"flex","nested":{"a":[1,2]}}',
-        response_format=pb.ResponseFormat(type=pb.RESPONSE_FORMAT_TYPE_JSON_SCHEMA, json_schema=pb.JsonSchema(
-            name="answer", schema_json='{"type":"object"}', strict=True)),
+        response_format=pb.ResponseFormat(
+            type=pb.RESPONSE_FORMAT_TYPE_JSON_SCHEMA,
+            json_schema=pb.JsonSchema(name="answer", schema_json='{"type":"object"}', strict=True),
+        ),
         messages=[
-            pb.Message(role=pb.ROLE_SYSTEM, content='Quote " backslash \\ newline \n tab \t nul-free \x01 é 😀'),
-            pb.Message(role=pb.ROLE_USER, name="ann", parts=[
-                pb.ContentPart(text="What is this?"),
-                pb.ContentPart(image=pb.ImagePart(url="https://example.com/a.png", detail="low")),
-                pb.ContentPart(image=pb.ImagePart(data=b"\x89PNG", media_type="image/png"))]),
-        ])
+            pb.Message(
+                role=pb.ROLE_SYSTEM, content='Quote " backslash \\ newline \n tab \t nul-free \x01 é 😀'
+            ),
+            pb.Message(
+                role=pb.ROLE_USER,
+                name="ann",
+                parts=[
+                    pb.ContentPart(text="What is this?"),
+                    pb.ContentPart(image=pb.ImagePart(url="https://example.com/a.png", detail="low")),
+                    pb.ContentPart(image=pb.ImagePart(data=b"\x89PNG", media_type="image/png")),
+                ],
+            ),
+        ],
+    )
     caller.stub.Complete(pb.CompleteRequest(completion=completion), timeout=30)
     asked = upstream.bodies()[-1]
     # max_tokens has a newer name at the provider; either is right.
     assert asked.pop("max_completion_tokens", None) == 77 or asked.pop("max_tokens") == 77
     asked.pop("stream", None)
     assert asked == {
-        "model": "gpt-4o", "temperature": 0, "top_p": 0.5, "stop": ["END", "\n"], "n": 1, "seed": -3,
-        "presence_penalty": -2, "frequency_penalty": 1.5, "logprobs": True, "top_logprobs": 4,
-        "parallel_tool_calls": False, "reasoning_effort": "low", "user": "someone", "logit_bias": {"50256": -100},
-        "metadata": {"team": "search"}, "service_tier": "flex", "nested": {"a": [1, 2]},
-        "response_format": {"type": "json_schema", "json_schema": {
-            "name": "answer", "schema": {"type": "object"}, "strict": True}},
+        "model": "gpt-4o",
+        "temperature": 0,
+        "top_p": 0.5,
+        "stop": ["END", "\n"],
+        "n": 1,
+        "seed": -3,
+        "presence_penalty": -2,
+        "frequency_penalty": 1.5,
+        "logprobs": True,
+        "top_logprobs": 4,
+        "parallel_tool_calls": False,
+        "reasoning_effort": "low",
+        "user": "someone",
+        "logit_bias": {"50256": -100},
+        "metadata": {"team": "search"},
+        "service_tier": "flex",
+        "nested": {"a": [1, 2]},
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True},
+        },
         "messages": [
             {"role": "system", "content": 'Quote " backslash \\ newline \n tab \t nul-free \x01 é 😀'},
-            {"role": "user", "name": "ann", "content": [
-                {"type": "text", "text": "What is this?"},
-                {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}]},
+            {
+                "role": "user",
+                "name": "ann",
+                "content": [
+                    {"type": "text", "text": "What is this?"},
+                    {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
+                ],
+            },
         ],
     }
 
@@ -199,7 +277,12 @@ def test_a_limit_counts_over_all_threads(start, caller_of):
 
 
 def test_a_mock_deployment_needs_no_provider(start, caller_of):
-    mock = deployment("gpt-4o", id="mocked", mock_response="Hello from the mock, “quoted”.", api_base="http://127.0.0.1:9/v1")
+    mock = deployment(
+        "gpt-4o",
+        id="mocked",
+        mock_response="Hello from the mock, “quoted”.",
+        api_base="http://127.0.0.1:9/v1",
+    )
     caller = caller_of(start(Junction, [mock]))
     assert caller.complete().choices[0].message.content == "Hello from the mock, “quoted”."
     pieces = caller.stream_all()

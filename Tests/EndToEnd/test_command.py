@@ -17,7 +17,8 @@ def router(start):
         upstream.deployment("broken", "status-500", "bad"),
         upstream.deployment("silent", "stall", "mute"),
         upstream.deployment("limited", "limited", rpm=1),
-        upstream.deployment("strict", "status-400")]
+        upstream.deployment("strict", "status-400"),
+    ]
     return start(Junction, groups, {"num_retries": 0, "disable_cooldowns": True})
 
 
@@ -33,10 +34,19 @@ class TestAsking:
     def test_the_route_goes_to_standard_error(self, router, subcommand):
         code, out, err = ask(router, subcommand, "broken", "--fallback", "gpt-4o", "--route")
         assert code == 0 and out.strip()
-        assert "route: main" in err and "by fallback" in err and "bad" in err and "tokens: 52 prompt + 24" in err
+        assert (
+            "route: main" in err and "by fallback" in err and "bad" in err and "tokens: 52 prompt + 24" in err
+        )
 
-    @pytest.mark.parametrize("group, code, says", [
-        ("nowhere", 69, "junction check"), ("broken", 78, "bad"), ("strict", 67, "400"), ("silent", 68, "--timeout")])
+    @pytest.mark.parametrize(
+        "group, code, says",
+        [
+            ("nowhere", 69, "junction check"),
+            ("broken", 78, "bad"),
+            ("strict", 67, "400"),
+            ("silent", 68, "--timeout"),
+        ],
+    )
     def test_errors(self, router, subcommand, group, code, says):
         arguments = ["--timeout", "0.5"] if group == "silent" else []
         got, out, err = ask(router, subcommand, group, *arguments)
@@ -52,12 +62,21 @@ class TestAsking:
         assert (code, out) == (78, "") and "junction serve" in err
 
     def test_the_prompt_from_standard_input(self, router, subcommand):
-        code, out, err = command(subcommand, "--model", "gpt-4o", "--address", router.address, "-", input="a\nlong\nprompt")
+        code, out, err = command(
+            subcommand, "--model", "gpt-4o", "--address", router.address, "-", input="a\nlong\nprompt"
+        )
         assert code == 0 and out.strip()
 
-    @pytest.mark.parametrize("arguments", [
-        [], ["--model", "x"], ["--model", "x", "--timeout", "0", "p"], ["--model", "x", "--address", "nonsense", "p"],
-        ["--model", "x", "--nonsense", "p"]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["--model", "x"],
+            ["--model", "x", "--timeout", "0", "p"],
+            ["--model", "x", "--address", "nonsense", "p"],
+            ["--model", "x", "--nonsense", "p"],
+        ],
+    )
     def test_wrong_arguments(self, router, subcommand, arguments):
         code, _, err = command(subcommand, *arguments)
         assert code == 64 and "Usage" in err
@@ -66,8 +85,10 @@ class TestAsking:
 def test_a_stream_is_printed_as_it_comes(start):
     upstream = start(Upstream, chunks=30, chunk_interval_ms=200)
     router = start(Junction, [upstream.deployment("gpt-4o")])
-    with subprocess.Popen([junction_binary(), "stream", "--model", "gpt-4o", "--address", router.address, "Hello"],
-                          stdout=subprocess.PIPE) as asking:
+    with subprocess.Popen(
+        [junction_binary(), "stream", "--model", "gpt-4o", "--address", router.address, "Hello"],
+        stdout=subprocess.PIPE,
+    ) as asking:
         assert asking.stdout.read(6) == b" w0000"
         assert upstream.stats()["chunks"] < 20
         asking.send_signal(signal.SIGINT)
@@ -104,25 +125,41 @@ def check(tmp_path, text, environment=None):
 class TestCheck:
     def test_a_good_file(self, tmp_path):
         code, out, err = check(tmp_path, GOOD)
-        assert code == 0 and "second" in out and "gateway.example" in out and "gpt-4o-mini" in out and "100" in out
+        assert (
+            code == 0
+            and "second" in out
+            and "gateway.example" in out
+            and "gpt-4o-mini" in out
+            and "100" in out
+        )
         assert "error" not in err
 
-    @pytest.mark.parametrize("change, line, says", [
-        (("rpm: 100", "rpmm: 100"), 6, "rpm"), (("num_retries", "num_retry"), 11, "num_retries")])
+    @pytest.mark.parametrize(
+        "change, line, says",
+        [(("rpm: 100", "rpmm: 100"), 6, "rpm"), (("num_retries", "num_retry"), 11, "num_retries")],
+    )
     def test_an_unknown_key_is_a_warning(self, tmp_path, change, line, says):
         code, out, err = check(tmp_path, GOOD.replace(*change))
         assert code == 0 and f"router_config.yaml:{line}" in err and says in err and "warning" in err
 
-    @pytest.mark.parametrize("change, line, says", [
-        (("rpm: 100", "rpm: many"), 6, "rpm"), (("[{gpt-4o: [small]}]", "[{gpt-4o: [nowhere]}]"), 12, "nowhere"),
-        (("SOME_KEY", "MISSING_KEY"), 5, "MISSING_KEY"), (("openai/gpt-4o\n", "nonsense/gpt-4o\n"), 4, "nonsense"),
-        (("num_retries: 2", "num_retries: -2"), 11, "num_retries")])
+    @pytest.mark.parametrize(
+        "change, line, says",
+        [
+            (("rpm: 100", "rpm: many"), 6, "rpm"),
+            (("[{gpt-4o: [small]}]", "[{gpt-4o: [nowhere]}]"), 12, "nowhere"),
+            (("SOME_KEY", "MISSING_KEY"), 5, "MISSING_KEY"),
+            (("openai/gpt-4o\n", "nonsense/gpt-4o\n"), 4, "nonsense"),
+            (("num_retries: 2", "num_retries: -2"), 11, "num_retries"),
+        ],
+    )
     def test_a_wrong_value_is_an_error(self, tmp_path, change, line, says):
         code, out, err = check(tmp_path, GOOD.replace(*change))
         assert code == 1 and f"router_config.yaml:{line}" in err and says in err and "error" in err
         assert "Traceback" not in err and "Fatal" not in err
 
-    @pytest.mark.parametrize("text", ["", "[]", "model_list:", "model_list: []", "a: b: c", "\t", "model_list: {", "\0", "&a [*a]"])
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "model_list:", "model_list: []", "a: b: c", "\t", "model_list: {", "\0", "&a [*a]"]
+    )
     def test_a_file_that_is_no_configuration(self, tmp_path, text):
         code, _, err = check(tmp_path, text)
         assert code == 1 and "router_config.yaml" in err and "Fatal" not in err
@@ -134,7 +171,9 @@ class TestCheck:
     def test_serve_says_the_same_and_does_not_start(self, tmp_path):
         file = tmp_path / "router_config.yaml"
         file.write_text(GOOD.replace("rpm: 100", "rpm: many"))
-        code, out, err = command("serve", "--config", file, "--port", 0, environment={"SOME_KEY": "x"}, seconds=20)
+        code, out, err = command(
+            "serve", "--config", file, "--port", 0, environment={"SOME_KEY": "x"}, seconds=20
+        )
         assert code == 1 and "listening" not in out and "router_config.yaml:6" in err
 
 
@@ -153,8 +192,10 @@ def test_what_the_readme_shows_works(router):
     """README's Python example, with this router's address."""
     readme = (stubs.ROOT / "README.md").read_text()
     lines = [line[4:] for line in readme.splitlines() if line.startswith("    ")]
-    first, last = lines.index("import grpc"), next(n for n, line in enumerate(lines) if line.startswith("print(answer"))
-    example = "\n".join(lines[first:last + 1])
+    first, last = lines.index("import grpc"), next(
+        n for n, line in enumerate(lines) if line.startswith("print(answer")
+    )
+    example = "\n".join(lines[first : last + 1])
     printed = []
     exec(example.replace("127.0.0.1:50051", router.address), {"print": lambda *words: printed.extend(words)})
     assert printed[1] == "main"

@@ -1,4 +1,4 @@
-"""Callers that leave, deadlines that pass, a router that is told to stop: what happens to the provider call."""
+"""Callers that leave, deadlines that pass, a router told to stop: what happens to the provider call."""
 
 import signal
 import time
@@ -12,7 +12,11 @@ from programs import Background, Junction, Upstream, eventually
 
 
 def aborted(upstream, count=1):
-    eventually(lambda: upstream.stats()["aborted_by_peer"] == count, lambda: f"{count} aborted: {upstream.stats()}", 5)
+    eventually(
+        lambda: upstream.stats()["aborted_by_peer"] == count,
+        lambda: f"{count} aborted: {upstream.stats()}",
+        5,
+    )
     assert upstream.stats()["open_calls"] == 0
 
 
@@ -26,9 +30,11 @@ def test_a_deadline_aborts_the_provider_call(caller, upstream, streaming):
 
 
 def test_the_router_itself_watches_the_deadline(router, upstream):
-    """A caller that says its deadline and then does nothing: no RST_STREAM tells the router that it passed."""
+    """A caller that only says its deadline: no RST_STREAM tells the router that it passed."""
     with Connection(router.port) as connection:
-        id = connection.open(stubs.STREAM, stubs.framed(stubs.stream_request("stall")), extra=[("grpc-timeout", "300m")])
+        id = connection.open(
+            stubs.STREAM, stubs.framed(stubs.stream_request("stall")), extra=[("grpc-timeout", "300m")]
+        )
         stream = connection.finish(id)
         assert stream.headers().get("grpc-status") == "4" or stream.reset == 8
         aborted(upstream)
@@ -46,8 +52,11 @@ def test_a_deadline_in_the_middle_of_a_stream(caller, upstream):
 
 def test_no_new_attempt_after_the_deadline(start, caller_of):
     upstream = start(Upstream)
-    router = start(Junction, [upstream.deployment("gpt-4o", "slow-200+status-500")],
-                   {"num_retries": 50, "disable_cooldowns": True, "retry_after": 0})
+    router = start(
+        Junction,
+        [upstream.deployment("gpt-4o", "slow-200+status-500")],
+        {"num_retries": 50, "disable_cooldowns": True, "retry_after": 0},
+    )
     assert caller_of(router).error(timeout=0.5).code() == StatusCode.DEADLINE_EXCEEDED
     eventually(lambda: upstream.stats()["open_calls"] == 0, "the last attempt ends")
     calls = upstream.stats()["calls"]
@@ -101,8 +110,12 @@ class TestDrain:
 
     @pytest.fixture
     def router(self, start, upstream):
-        return start(Junction, [upstream.deployment("gpt-4o"), upstream.deployment("slow", "slow-800")],
-                     junction_settings={"drain_grace": 20}, threads=2)
+        return start(
+            Junction,
+            [upstream.deployment("gpt-4o"), upstream.deployment("slow", "slow-800")],
+            junction_settings={"drain_grace": 20},
+            threads=2,
+        )
 
     def test_calls_under_way_finish(self, router, upstream, caller_of):
         caller, other = caller_of(router), caller_of(router)
@@ -154,7 +167,9 @@ class TestDrain:
 
     def test_the_grace_ends(self, start, caller_of):
         upstream = start(Upstream)
-        router = start(Junction, [upstream.deployment("gpt-4o", "stall")], junction_settings={"drain_grace": 0.5})
+        router = start(
+            Junction, [upstream.deployment("gpt-4o", "stall")], junction_settings={"drain_grace": 0.5}
+        )
         call = Background(caller_of(router).error)
         eventually(lambda: upstream.stats()["stalled"] == 1, "the call reaches the provider")
         router.process.send_signal(signal.SIGTERM)

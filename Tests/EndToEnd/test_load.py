@@ -26,8 +26,10 @@ def test_5000_streams_open_at_once(start):
     counts = load(router.port, stubs.STREAM, body, 5000, connections=50, streams=100, seconds=120)
     stats = upstream.stats()
     _, peak = router.memory()
-    print(f"5,000 streams: {stats['open_calls_max']} open at once at the provider, peak RSS {peak / MIB:.1f} MiB, "
-          f"{counts['elapsed_us'] / 1e6:.1f} s")
+    print(
+        f"5,000 streams: {stats['open_calls_max']} open at once, peak RSS {peak / MIB:.1f} MiB, "
+        f"{counts['elapsed_us'] / 1e6:.1f} s"
+    )
     assert counts["ok"] == counts["ended"] == 5000, counts
     assert counts["messages_min"] == counts["messages_max"] >= 11, counts
     assert stats["open_calls_max"] == 5000 and stats["streams_completed"] == 5000
@@ -38,8 +40,11 @@ def test_a_slow_reader_stops_the_provider(start, caller_of):
     """A caller that opens no window: the router stops reading the provider's body, and keeps little of it."""
     upstream = start(Upstream, record=0)
     chunks, size = 100_000, 1000
-    router = start(Junction, [upstream.deployment("big", f"chunks-{chunks}+size-{size}"), upstream.deployment("gpt-4o")],
-                   {"timeout": 300, "stream_timeout": 300})
+    router = start(
+        Junction,
+        [upstream.deployment("big", f"chunks-{chunks}+size-{size}"), upstream.deployment("gpt-4o")],
+        {"timeout": 300, "stream_timeout": 300},
+    )
     other = caller_of(router)
     other.complete()
     before, _ = router.memory()
@@ -50,8 +55,11 @@ def test_a_slow_reader_stops_the_provider(start, caller_of):
         connection.wait(lambda: len(stream.data) >= 65_000)
         stalled = wait_for_stall(connection, upstream)
         grown = router.memory()[0] - before
-        print(f"slow reader: the provider stalled after {stalled / MIB:.1f} MiB of about {chunks * size * 1.3 / MIB:.0f}, "
-              f"the router grew by {grown / MIB:.1f} MiB")
+        print(
+            f"slow reader: the provider stalled after {stalled / MIB:.1f} MiB "
+            f"of about {chunks * size * 1.3 / MIB:.0f}, "
+            f"the router grew by {grown / MIB:.1f} MiB"
+        )
         # The kernel's socket buffers between the two take some megabytes of their own.
         assert stalled < 24 * MIB, "the provider's body is read though nobody takes it"
         assert grown < 4 * MIB or SANITIZED, "the body piles up in the router"
@@ -89,7 +97,9 @@ def test_memory_stays_flat(start):
     """20,000 calls here (JUNCTION_CALLS sets it): tools/bench/soak does 200,000 of each kind."""
     calls = int(os.environ.get("JUNCTION_CALLS", 20_000))
     upstream = start(Upstream, record=0)
-    router = start(Junction, [upstream.deployment("gpt-4o", "a"), upstream.deployment("gpt-4o", "b")], threads=2)
+    router = start(
+        Junction, [upstream.deployment("gpt-4o", "a"), upstream.deployment("gpt-4o", "b")], threads=2
+    )
     whole, stream = stubs.framed(stubs.complete_request()), stubs.framed(stubs.stream_request())
 
     def ask(count):
@@ -101,7 +111,10 @@ def test_memory_stays_flat(start):
     before, _ = router.memory()
     ask(calls)
     after, peak = router.memory()
-    print(f"memory after 10,000 calls {before / MIB:.1f} MiB, after {2 * calls} more {after / MIB:.1f}, peak {peak / MIB:.1f}")
+    print(
+        f"memory after 10,000 calls {before / MIB:.1f} MiB, after {2 * calls} more "
+        f"{after / MIB:.1f}, peak {peak / MIB:.1f}"
+    )
     assert abs(after - before) <= 2 * MIB
     stats = upstream.stats()
     assert stats["calls"] == stats["answered_whole"] + stats["streams_completed"] == 2 * (5000 + calls)
@@ -110,8 +123,11 @@ def test_memory_stays_flat(start):
 @pytest.mark.measured
 def test_memory_stays_flat_when_calls_fail_and_callers_leave(start):
     upstream = start(Upstream, record=0)
-    groups = [upstream.deployment("gpt-4o", "status-500"), upstream.deployment("gpt-4o", "reset"),
-              upstream.deployment("stall", "stall")]
+    groups = [
+        upstream.deployment("gpt-4o", "status-500"),
+        upstream.deployment("gpt-4o", "reset"),
+        upstream.deployment("stall", "stall"),
+    ]
     router = start(Junction, groups, {"num_retries": 1, "retry_after": 0, "disable_cooldowns": True})
 
     def ask(count):
@@ -128,22 +144,33 @@ def test_memory_stays_flat_when_calls_fail_and_callers_leave(start):
     before, _ = router.memory()
     ask(4000)
     after, _ = router.memory()
-    print(f"memory after 1,500 failed and abandoned calls {before / MIB:.1f} MiB, after 6,000 more {after / MIB:.1f}")
+    print(
+        f"memory after 1,500 failed and abandoned calls {before / MIB:.1f} MiB, "
+        f"after 6,000 more {after / MIB:.1f}"
+    )
     assert abs(after - before) <= 2 * MIB
 
 
 def test_faults_are_hidden(start, caller_of):
     """A provider that fails 30 % of calls, stalls 5 % and cuts 5 % of streams before the first token: 10,000
-    calls over two deployments and one fallback group, none fails, and the routes add up to the provider's counts."""
+    calls over two deployments and one fallback group, none fails; the routes add up to the provider's counts.
+    """
     calls, callers_count = 10_000, 8
     seed = int(time.time())
     print("seed", seed)
     flaky = start(Upstream, fail_rate=0.3, stall_rate=0.05, cut_rate=0.05, seed=seed, record=0)
     steady = start(Upstream, record=0)
-    groups = [flaky.deployment("gpt-4o", "first", "first", timeout=0.5, stream_timeout=0.5),
-              flaky.deployment("gpt-4o", "second", "second", timeout=0.5, stream_timeout=0.5),
-              steady.deployment("standby", "standby", "standby")]
-    settings = {"num_retries": 2, "fallbacks": [{"gpt-4o": ["standby"]}], "retry_after": 0, "disable_cooldowns": True}
+    groups = [
+        flaky.deployment("gpt-4o", "first", "first", timeout=0.5, stream_timeout=0.5),
+        flaky.deployment("gpt-4o", "second", "second", timeout=0.5, stream_timeout=0.5),
+        steady.deployment("standby", "standby", "standby"),
+    ]
+    settings = {
+        "num_retries": 2,
+        "fallbacks": [{"gpt-4o": ["standby"]}],
+        "retry_after": 0,
+        "disable_cooldowns": True,
+    }
     router = start(Junction, groups, settings, threads=2)
     callers = [caller_of(router) for _ in range(callers_count)]
 
@@ -167,8 +194,12 @@ def test_faults_are_hidden(start, caller_of):
     assert not failures, f"{len(failures)} calls failed, the first: {failures[0]}"
 
     tried = collections.Counter((a.deployment_id, a.outcome) for route in routes for a in route.attempts)
-    print("attempts:", {f"{name} {OUTCOME.Name(o)[16:]}": n for (name, o), n in sorted(tried.items())},
-          "by fallback:", sum(route.fallback_used for route in routes))
+    print(
+        "attempts:",
+        {f"{name} {OUTCOME.Name(o)[16:]}": n for (name, o), n in sorted(tried.items())},
+        "by fallback:",
+        sum(route.fallback_used for route in routes),
+    )
     assert all(route.attempts[-1].deployment_id == route.deployment_id for route in routes)
 
     def counted():
@@ -190,6 +221,11 @@ def test_faults_are_hidden(start, caller_of):
         by_outcome[outcome] += n if name != "standby" else 0
     stats = flaky.stats()
     assert by_outcome[pb.ATTEMPT_OUTCOME_TIMEOUT] == stats["stalled"]
-    assert by_outcome[pb.ATTEMPT_OUTCOME_STREAM_CUT] + by_outcome[pb.ATTEMPT_OUTCOME_CONNECTION_FAILED] == stats["cut"]
+    assert (
+        by_outcome[pb.ATTEMPT_OUTCOME_STREAM_CUT] + by_outcome[pb.ATTEMPT_OUTCOME_CONNECTION_FAILED]
+        == stats["cut"]
+    )
     assert by_outcome[pb.ATTEMPT_OUTCOME_RATE_LIMITED] == stats["failed"].get("429", 0)
-    assert stats["stalled"] > 300 and stats["cut"] > 100 and stats["failed_total"] > 2500, "the faults did not happen"
+    assert (
+        stats["stalled"] > 300 and stats["cut"] > 100 and stats["failed_total"] > 2500
+    ), "the faults did not happen"

@@ -22,9 +22,22 @@ def test_the_provider_finds_the_request_wrong(caller, upstream, script, streamin
 
 
 @both_ways
-@pytest.mark.parametrize("script, says", [
-    ("status-401", "401"), ("status-403", "403"), ("status-404", "404"), ("status-408", "408"), ("status-409", "409"),
-    ("status-500", "500"), ("status-503", "503"), ("malformed", None), ("empty", None), ("close", None), ("reset", None)])
+@pytest.mark.parametrize(
+    "script, says",
+    [
+        ("status-401", "401"),
+        ("status-403", "403"),
+        ("status-404", "404"),
+        ("status-408", "408"),
+        ("status-409", "409"),
+        ("status-500", "500"),
+        ("status-503", "503"),
+        ("malformed", None),
+        ("empty", None),
+        ("close", None),
+        ("reset", None),
+    ],
+)
 def test_the_only_deployment_failed(caller, script, says, streaming):
     error = caller.error(script, streaming=streaming)
     assert error.code() == StatusCode.UNAVAILABLE
@@ -32,7 +45,9 @@ def test_the_only_deployment_failed(caller, script, says, streaming):
     assert says is None or says in error.details()
 
 
-@pytest.mark.parametrize("script", ["cut-0", "role-only-then-cut", "error-in-stream", "cut-3", "error-in-stream-2"])
+@pytest.mark.parametrize(
+    "script", ["cut-0", "role-only-then-cut", "error-in-stream", "cut-3", "error-in-stream-2"]
+)
 def test_the_only_stream_broke(caller, script):
     error = caller.error(script, streaming=True)
     assert error.code() == StatusCode.UNAVAILABLE
@@ -68,7 +83,9 @@ def test_no_such_model_group(caller, upstream, streaming):
 @both_ways
 def test_every_deployment_is_over_its_limit(start, caller_of, streaming):
     upstream = start(Upstream)
-    router = start(Junction, [upstream.deployment("gpt-4o", rpm=1), upstream.deployment("gpt-4o", "other", rpm=1)])
+    router = start(
+        Junction, [upstream.deployment("gpt-4o", rpm=1), upstream.deployment("gpt-4o", "other", rpm=1)]
+    )
     caller = caller_of(router)
     ask = caller.stream_all if streaming else caller.complete
     # The minute may turn between two calls, but not in each of four.
@@ -91,12 +108,19 @@ def test_tokens_are_limited_too(start, caller_of):
 
 def test_every_deployment_failed_names_every_attempt(start, caller_of):
     upstream = start(Upstream)
-    groups = [upstream.deployment("gpt-4o", "status-500", "first"), upstream.deployment("gpt-4o", "status-503", "second"),
-              upstream.deployment("small", "reset", "third")]
-    router = start(Junction, groups, {"num_retries": 1, "fallbacks": [{"gpt-4o": ["small"]}], "disable_cooldowns": True})
+    groups = [
+        upstream.deployment("gpt-4o", "status-500", "first"),
+        upstream.deployment("gpt-4o", "status-503", "second"),
+        upstream.deployment("small", "reset", "third"),
+    ]
+    router = start(
+        Junction, groups, {"num_retries": 1, "fallbacks": [{"gpt-4o": ["small"]}], "disable_cooldowns": True}
+    )
     error = caller_of(router).error()
     assert error.code() == StatusCode.UNAVAILABLE
-    assert all(re.search(rf"\b{name}\b", error.details()) for name in ("first", "second", "third")), error.details()
+    assert all(
+        re.search(rf"\b{name}\b", error.details()) for name in ("first", "second", "third")
+    ), error.details()
 
 
 def wrong_requests():
@@ -106,30 +130,68 @@ def wrong_requests():
         ("completion", pb.CompleteRequest()),
         ("completion.model", pb.CompleteRequest(completion=pb.Completion(messages=[message]))),
         ("completion.messages", pb.CompleteRequest(completion=pb.Completion(model="gpt-4o"))),
-        ("completion.messages[0].role", pb.CompleteRequest(completion=pb.Completion(
-            model="gpt-4o", messages=[pb.Message(content="x")]))),
-        ("completion.messages[0].role", pb.CompleteRequest(completion=pb.Completion(
-            model="gpt-4o", messages=[pb.Message(role=99, content="x")]))),
-        ("completion.messages[1].tool_call_id", pb.CompleteRequest(completion=pb.Completion(
-            model="gpt-4o", messages=[message, pb.Message(role=pb.ROLE_TOOL, content="x")]))),
+        (
+            "completion.messages[0].role",
+            pb.CompleteRequest(completion=pb.Completion(model="gpt-4o", messages=[pb.Message(content="x")])),
+        ),
+        (
+            "completion.messages[0].role",
+            pb.CompleteRequest(
+                completion=pb.Completion(model="gpt-4o", messages=[pb.Message(role=99, content="x")])
+            ),
+        ),
+        (
+            "completion.messages[1].tool_call_id",
+            pb.CompleteRequest(
+                completion=pb.Completion(
+                    model="gpt-4o", messages=[message, pb.Message(role=pb.ROLE_TOOL, content="x")]
+                )
+            ),
+        ),
         ("completion.temperature", pb.CompleteRequest(completion=pb.Completion(temperature=2.5, **good))),
-        ("completion.temperature", pb.CompleteRequest(completion=pb.Completion(temperature=float("nan"), **good))),
+        (
+            "completion.temperature",
+            pb.CompleteRequest(completion=pb.Completion(temperature=float("nan"), **good)),
+        ),
         ("completion.top_p", pb.CompleteRequest(completion=pb.Completion(top_p=-1, **good))),
         ("completion.max_tokens", pb.CompleteRequest(completion=pb.Completion(max_tokens=0, **good))),
         ("completion.n", pb.CompleteRequest(completion=pb.Completion(n=0, **good))),
-        ("extra_parameters_json", pb.CompleteRequest(completion=pb.Completion(extra_parameters_json="[1]", **good))),
-        ("extra_parameters_json", pb.CompleteRequest(completion=pb.Completion(extra_parameters_json='{"a":', **good))),
-        ("extra_parameters_json", pb.CompleteRequest(completion=pb.Completion(
-            extra_parameters_json='{"model":"other"}', **good))),
-        ("parameters_json", pb.CompleteRequest(completion=pb.Completion(
-            tools=[pb.Tool(function=pb.FunctionTool(name="f", parameters_json="nonsense"))], **good))),
-        ("routing.num_retries", pb.CompleteRequest(completion=pb.Completion(**good), routing=pb.Routing(num_retries=-1))),
-        ("routing.fallbacks[0].target", pb.CompleteRequest(
-            completion=pb.Completion(**good), routing=pb.Routing(fallbacks=[pb.Fallback()]))),
+        (
+            "extra_parameters_json",
+            pb.CompleteRequest(completion=pb.Completion(extra_parameters_json="[1]", **good)),
+        ),
+        (
+            "extra_parameters_json",
+            pb.CompleteRequest(completion=pb.Completion(extra_parameters_json='{"a":', **good)),
+        ),
+        (
+            "extra_parameters_json",
+            pb.CompleteRequest(completion=pb.Completion(extra_parameters_json='{"model":"other"}', **good)),
+        ),
+        (
+            "parameters_json",
+            pb.CompleteRequest(
+                completion=pb.Completion(
+                    tools=[pb.Tool(function=pb.FunctionTool(name="f", parameters_json="nonsense"))], **good
+                )
+            ),
+        ),
+        (
+            "routing.num_retries",
+            pb.CompleteRequest(completion=pb.Completion(**good), routing=pb.Routing(num_retries=-1)),
+        ),
+        (
+            "routing.fallbacks[0].target",
+            pb.CompleteRequest(
+                completion=pb.Completion(**good), routing=pb.Routing(fallbacks=[pb.Fallback()])
+            ),
+        ),
     ]
 
 
-@pytest.mark.parametrize("field, request_", wrong_requests(), ids=[f"{i}-{f}" for i, (f, _) in enumerate(wrong_requests())])
+@pytest.mark.parametrize(
+    "field, request_", wrong_requests(), ids=[f"{i}-{f}" for i, (f, _) in enumerate(wrong_requests())]
+)
 def test_a_wrong_request_names_the_field(caller, upstream, field, request_):
     with pytest.raises(grpc.RpcError) as error:
         caller.stub.Complete(request_, timeout=30)
@@ -140,8 +202,11 @@ def test_a_wrong_request_names_the_field(caller, upstream, field, request_):
 
 def test_the_callers_own_key_was_refused(start, caller_of):
     upstream = start(Upstream)
-    router = start(Junction, [upstream.deployment("gpt-4o", "status-500"), upstream.deployment("locked", "status-401")],
-                   {"num_retries": 0, "disable_cooldowns": True})
+    router = start(
+        Junction,
+        [upstream.deployment("gpt-4o", "status-500"), upstream.deployment("locked", "status-401")],
+        {"num_retries": 0, "disable_cooldowns": True},
+    )
     override = pb.DeploymentOverride(model="locked", api_key="sk-of-the-caller")
     error = caller_of(router).error(routing=pb.Routing(fallbacks=[pb.Fallback(override=override)]))
     assert error.code() == StatusCode.UNAUTHENTICATED

@@ -1,5 +1,5 @@
-"""Measures what a call and a streamed chunk cost: CPU of the router, beside nghttpx proxying the same load in the
-same run. Reports nothing when a status, a byte count or the provider's own count disagrees."""
+"""Measures what a call and a streamed chunk cost: CPU of the router, beside nghttpx proxying the same load
+in the same run. Reports nothing when a status, a byte count or the provider's own count disagrees."""
 
 import argparse
 import json
@@ -15,9 +15,11 @@ import stubs  # noqa: E402
 
 CHUNKS = 64
 SERVER_CORE, LOAD_CORE = 0, 1
-PROMPT = ("You are a careful assistant. Read the following note and answer the question at its end in one or two "
-          "sentences. The shop opens at nine and closes at six; on Saturdays it closes at two, and on Sundays it is "
-          "not open at all. When would you go there on a Saturday afternoon, and why? ")
+PROMPT = (
+    "You are a careful assistant. Read the following note and answer the question at its end in one or two "
+    "sentences. The shop opens at nine and closes at six; on Saturdays it closes at two, and on Sundays it "
+    "is not open at all. When would you go there on a Saturday afternoon, and why? "
+)
 
 
 class Disagreement(Exception):
@@ -25,7 +27,7 @@ class Disagreement(Exception):
 
 
 def cpu_ns(pid):
-    """Time on a CPU of a process and its children, user and system, in nanoseconds (Documentation/scheduler/sched-stats)."""
+    """Nanoseconds on a CPU of a process and its children (Linux's Documentation/scheduler/sched-stats)."""
     total = 0
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
         total += int((task / "schedstat").read_text().split()[0])
@@ -45,8 +47,14 @@ class Nghttpx(programs.Program):
     def __init__(self, upstream):
         for _ in range(10):
             port = free_port()
-            command = ["nghttpx", "--conf=/dev/null", f"--frontend=127.0.0.1,{port};no-tls",
-                       f"--backend=127.0.0.1,{upstream.port}", "--workers=1", "--errorlog-file=/dev/stderr"]
+            command = [
+                "nghttpx",
+                "--conf=/dev/null",
+                f"--frontend=127.0.0.1,{port};no-tls",
+                f"--backend=127.0.0.1,{upstream.port}",
+                "--workers=1",
+                "--errorlog-file=/dev/stderr",
+            ]
             try:
                 super().__init__(command, r"Listening on|listening", core=SERVER_CORE)
                 break
@@ -58,6 +66,7 @@ class Nghttpx(programs.Program):
 
 def free_port():
     import socket
+
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -79,7 +88,12 @@ class Peer:
         counts = programs.load(self.server.port, path, body, calls, http=self.http, core=LOAD_CORE, **load)
         cpu = cpu_ns(self.pid) - cpu
         after = upstream.stats()
-        self.check(kind, calls, counts, {key: after[key] - before[key] for key in after if isinstance(after[key], int)})
+        self.check(
+            kind,
+            calls,
+            counts,
+            {key: after[key] - before[key] for key in after if isinstance(after[key], int)},
+        )
         return cpu, counts
 
     def check(self, kind, calls, counts, served):
@@ -95,14 +109,22 @@ class Peer:
             ("the provider's whole answers", served["answered_whole"], calls if kind == "complete" else 0),
             ("the provider's streams", served["streams_completed"], calls if kind == "stream" else 0),
             ("the provider's chunks", served["chunks"], chunks),
-            ("calls the provider saw aborted", served["aborted_by_peer"], 0)]
+            ("calls the provider saw aborted", served["aborted_by_peer"], 0),
+        ]
         for what, found, wanted in facts:
             if found != wanted:
-                raise Disagreement(f"{self.name}, {kind}: {what}: {found}, not {wanted} (bytes {least} to {most}): {counts}")
+                raise Disagreement(
+                    f"{self.name}, {kind}: {what}: {found}, not {wanted} (bytes {least} to {most}): {counts}"
+                )
 
 
 def plain_body(streaming):
-    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": PROMPT}], "temperature": 0.7, "max_tokens": 256}
+    body = {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": PROMPT}],
+        "temperature": 0.7,
+        "max_tokens": 256,
+    }
     if streaming:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return json.dumps(body, separators=(",", ":")).encode()
@@ -110,7 +132,9 @@ def plain_body(streaming):
 
 def nghttpx_peer(upstream):
     server = Nghttpx(upstream)
-    requests = {kind: ("/v1/chat/completions", plain_body(kind == "stream")) for kind in ("complete", "stream")}
+    requests = {
+        kind: ("/v1/chat/completions", plain_body(kind == "stream")) for kind in ("complete", "stream")
+    }
     peer = Peer("nghttpx", server, server.pid, True, requests, {})
     for kind, (path, body) in requests.items():
         counts = programs.load(server.port, path, body, 1, http=True)
@@ -119,16 +143,24 @@ def nghttpx_peer(upstream):
 
 
 def junction_peer(upstream):
-    server = programs.Junction([upstream.deployment("gpt-4o-mini", "gpt-4o-mini", "one")], threads=1, core=SERVER_CORE)
+    server = programs.Junction(
+        [upstream.deployment("gpt-4o-mini", "gpt-4o-mini", "one")], threads=1, core=SERVER_CORE
+    )
     fields = {"prompt": PROMPT, "temperature": 0.7, "max_tokens": 256}
     whole, stream = (make("gpt-4o-mini", **fields) for make in (stubs.complete_request, stubs.stream_request))
-    requests = {"complete": (stubs.COMPLETE, stubs.framed(whole)), "stream": (stubs.STREAM, stubs.framed(stream))}
+    requests = {
+        "complete": (stubs.COMPLETE, stubs.framed(whole)),
+        "stream": (stubs.STREAM, stubs.framed(stream)),
+    }
     peer = Peer("junction", server, server.pid, False, requests, {})
     # A stock client says what a good answer is, word for word.
     caller = stubs.Caller(server.address)
     answer, pieces = caller.stub.Complete(whole, timeout=10), list(caller.stub.Stream(stream, timeout=10))
     caller.close()
-    if not answer.choices[0].message.content.startswith("This is the answer") or answer.usage.total_tokens != 76:
+    if (
+        not answer.choices[0].message.content.startswith("This is the answer")
+        or answer.usage.total_tokens != 76
+    ):
         raise Disagreement(f"junction's answer is not the provider's: {answer}")
     if stubs.text_of(pieces) != stubs.chunk_text(CHUNKS) or not pieces[-1].route.deployment_id:
         raise Disagreement(f"junction's stream is not the provider's: {pieces}")
@@ -157,16 +189,28 @@ def run(peers, upstream, rounds, calls, streams):
         peer.results["memory"] = [memory_peak_mib(getattr(peer.server, "worker", peer.pid))]
 
 
-ROWS = [("call", "CPU µs per Complete", ".1f", 3), ("chunk", "CPU µs per streamed chunk", ".1f", 1.6),
-        ("rate", "calls a second, one core", ",.0f", None), ("p50", "one at a time, p50 µs", ".0f", None),
-        ("p99", "one at a time, p99 µs", ".0f", None), ("memory", "peak RSS MiB", ".1f", None)]
+ROWS = [
+    ("call", "CPU µs per Complete", ".1f", 3),
+    ("chunk", "CPU µs per streamed chunk", ".1f", 1.6),
+    ("rate", "calls a second, one core", ",.0f", None),
+    ("p50", "one at a time, p50 µs", ".0f", None),
+    ("p99", "one at a time, p99 µs", ".0f", None),
+    ("memory", "peak RSS MiB", ".1f", None),
+]
 
 
 def report(peers, options):
-    print(f"medians of {options.rounds} (least to most); {options.calls:,} calls and {options.streams:,} streams of {CHUNKS} "
-          f"chunks a run, 64 at once; server on core {SERVER_CORE}, caller and provider on core {LOAD_CORE}; "
-          f"load average {os.getloadavg()[0]:.1f}")
-    print(f"{'':28}" + "".join(f"{peer.name:>24}" for peer in peers) + (f"{'ratio':>8}" if len(peers) == 2 else ""))
+    print(
+        f"medians of {options.rounds} (least to most); {options.calls:,} calls and "
+        f"{options.streams:,} streams of {CHUNKS} "
+        f"chunks a run, 64 at once; server on core {SERVER_CORE}, caller and provider on core {LOAD_CORE}; "
+        f"load average {os.getloadavg()[0]:.1f}"
+    )
+    print(
+        f"{'':28}"
+        + "".join(f"{peer.name:>24}" for peer in peers)
+        + (f"{'ratio':>8}" if len(peers) == 2 else "")
+    )
     for key, title, form, bar in ROWS:
         line = f"{title:28}"
         medians = []
@@ -193,8 +237,10 @@ def main():
     programs.raise_file_limit()
     if os.cpu_count() < 2:
         sys.exit("tools/bench/run: needs two cores, one for the server and one for the load")
-    # Millisecond timers: chunks of streams that began together come together, as from a provider's event loop.
-    upstream = programs.Upstream(core=LOAD_CORE, record=0, chunks=CHUNKS, chunk_interval_ms=2, timer_step_us=1000)
+    # Millisecond timers: chunks of streams that began together come together, as from an event loop.
+    upstream = programs.Upstream(
+        core=LOAD_CORE, record=0, chunks=CHUNKS, chunk_interval_ms=2, timer_step_us=1000
+    )
     peers = []
     try:
         for name, make in (("nghttpx", nghttpx_peer), ("junction", junction_peer)):
