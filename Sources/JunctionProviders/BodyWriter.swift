@@ -1,0 +1,154 @@
+// Writes the body of a provider's request from the message that the caller sent: straight from its bytes, into a
+// buffer that is kept. What is wrong with the message is a Failure that names the field.
+public import JunctionMessages
+internal import JunctionProtobuf
+public import JunctionRouting
+
+/// What a deployment's configuration adds to its requests.
+public struct BodyOptions: Sendable {
+    /// Members added to each request that does not set them itself.
+    public var extraBody: ExtraBody?
+
+    public init(extraBody: ExtraBody? = nil) { self.extraBody = extraBody }
+}
+
+/// Writes request bodies, one at a time. Confined to one thread.
+public final class BodyWriter {
+    let writer = JSONWriter()
+    private let reader: JSONReader
+    /// The members of the body so far.
+    private var written: [StaticString] = []
+
+    /// - Parameter json: reads the JSON that callers send as text; shared by whoever runs on the thread.
+    public init(json reader: JSONReader = JSONReader()) { self.reader = reader }
+
+    /// Writes the body that asks `model` for what `completion` says.
+    ///
+    /// - Parameters:
+    ///   - model: the provider's name of the model.
+    ///   - isStreaming: whether the answer shall come piece by piece.
+    /// - Throws: a Failure of kind badRequest whose message opens with the field, such as
+    ///   `completion.tools[0].function.parameters_json`.
+    public func write(
+        _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, adapter: Adapter,
+        options: BodyOptions = BodyOptions()
+    ) throws(Failure) {
+        writer.removeAll()
+        written.removeAll(keepingCapacity: true)
+        switch adapter {
+        case .openAI(let quirks):
+            try writeOpenAI(completion, model: model, isStreaming: isStreaming, quirks: quirks, options: options)
+        }
+    }
+
+    /// The body written last; valid until the next one.
+    public var bytes: Span<UInt8> {
+        @_lifetime(borrow self) get {
+            _overrideLifetime(Span(_unsafeBytes: writer.bytes), borrowing: self)
+        }
+    }
+
+    func wrong(_ field: String, _ what: String) -> Failure { Failure(.badRequest, message: "\(field) \(what)") }
+}
+
+// MARK: Members of the body itself, remembered so that none comes twice
+
+extension BodyWriter {
+    func member(_ name: StaticString) {
+        writer.raw(written.isEmpty ? #"{""# : #",""#)
+        writer.raw(name)
+        writer.raw(#"":"#)
+        written.append(name)
+    }
+
+    func number(_ name: StaticString, _ value: Double?) throws(Failure) {
+        guard let value else { return }
+        guard value.isFinite else { throw wrong("completion.\(name)", "is not a finite number") }
+        member(name)
+        writer.number(value)
+    }
+
+    func integer(_ name: StaticString, _ value: (some BinaryInteger)?) {
+        guard let value else { return }
+        member(name)
+        writer.integer(Int64(value))
+    }
+
+    func bool(_ name: StaticString, _ value: Bool?) {
+        guard let value else { return }
+        member(name)
+        writer.bool(value)
+    }
+
+    func text(_ name: StaticString, _ value: Text) {
+        if value.isEmpty { return }
+        member(name)
+        writer.string(value)
+    }
+
+    /// The members that the caller gave as JSON, and those of the deployment that the request does not have. A
+    /// caller's member that is written already is refused: which of the two a provider takes is anyone's guess.
+    func writeExtras(_ json: Text, _ extra: ExtraBody?) throws(Failure) {
+        var object: JSONValue?
+        if !json.isEmpty {
+            let start = writer.count
+            object = try writeObject(json, "completion.extra_parameters_json")
+            writer.removeAll(from: start)
+        }
+        if let object { try writeExtraParameters(object) }
+        guard let extra else { return }
+        for member in extra.members {
+            let isSet = member.name.withUnsafeBytes { isWritten($0) || object?.hasMember($0) ?? false }
+            if !isSet { member.json.withUnsafeBytes { writer.raw($0) } }
+        }
+    }
+
+    private func writeExtraParameters(_ object: JSONValue) throws(Failure) {
+        for (key, value) in object.members {
+            if isReserved(key) || isWritten(key.bytes) {
+                throw wrong(
+                    "completion.extra_parameters_json",
+                    "has the member `\(readable(String(key)))`, which Junction writes itself")
+            }
+            writer.raw(",")
+            writer.string(key)
+            writer.raw(":")
+            writer.value(value)
+        }
+    }
+
+    private func isWritten(_ name: UnsafeRawBufferPointer) -> Bool {
+        written.contains { $0 ~= JSONText(name) }
+    }
+
+    /// Writes a JSON text of the caller as it is and returns what it holds, which must be an object.
+    @discardableResult
+    func writeObject(_ json: Text, _ field: @autoclosure () -> String) throws(Failure) -> JSONValue {
+        let start = writer.count
+        writer.raw(UnsafeRawBufferPointer(start: json.pointer, count: json.count))
+        guard let value = reader.read(UnsafeRawBufferPointer(rebasing: writer.bytes[start...])), value.isObject else {
+            throw wrong(field(), "is not a JSON object")
+        }
+        return value
+    }
+}
+
+// MARK: Members of objects within, always behind another
+
+extension BodyWriter {
+    func write(_ name: StaticString, _ value: Text) {
+        if value.isEmpty { return }
+        writer.raw(#",""#)
+        writer.raw(name)
+        writer.raw(#"":"#)
+        writer.string(value)
+    }
+
+    func write(_ name: StaticString, _ value: Bool?) {
+        guard let value else { return }
+        writer.raw(#",""#)
+        writer.raw(name)
+        writer.raw(#"":"#)
+        writer.bool(value)
+    }
+}

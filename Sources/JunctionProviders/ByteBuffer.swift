@@ -1,0 +1,64 @@
+// Bytes that grow at their end; the memory is kept from use to use, up to a limit.
+import Glibc
+
+struct ByteBuffer: ~Copyable {
+    private(set) var start: UnsafeMutableRawPointer
+    private(set) var count = 0
+    private var capacity: Int
+    private static let capacityFirst = 4096
+    /// What one huge text took is given back when the buffer is emptied.
+    private static let capacityKept = 1 << 20
+    /// Bytes behind the last one that may be read: simdjson does.
+    private static let padding = JSONReader.padding
+
+    init() {
+        capacity = ByteBuffer.capacityFirst
+        start = .allocate(byteCount: capacity, alignment: 16)
+    }
+
+    deinit { start.deallocate() }
+
+    /// Valid until the buffer changes.
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+
+    mutating func removeAll() {
+        count = 0
+        guard capacity > ByteBuffer.capacityKept else { return }
+        start.deallocate()
+        capacity = ByteBuffer.capacityFirst
+        start = .allocate(byteCount: capacity, alignment: 16)
+    }
+
+    mutating func removeAll(from place: Int) { count = place }
+
+    mutating func removeFirst(_ byteCount: Int) {
+        if byteCount == count { return removeAll() }
+        count -= byteCount
+        memmove(start, start + byteCount, count)
+    }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress else { return }
+        memcpy(reserve(bytes.count), source, bytes.count)
+        count += bytes.count
+    }
+
+    /// Room for that many bytes more, behind those that are there; `fill` counts those that were used.
+    @inline(__always)
+    mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer {
+        if capacity - count < byteCount + ByteBuffer.padding { grow(byteCount) }
+        return start + count
+    }
+
+    @inline(__always)
+    mutating func fill(_ byteCount: Int) { count += byteCount }
+
+    @inline(never)
+    private mutating func grow(_ byteCount: Int) {
+        capacity = max(capacity * 2, count + byteCount + ByteBuffer.padding)
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+        memcpy(larger, start, count)
+        start.deallocate()
+        start = larger
+    }
+}

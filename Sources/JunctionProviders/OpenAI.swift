@@ -1,0 +1,46 @@
+// OpenAI's chat completions, as OpenAI documents them and as the many that follow it speak them.
+// Source: platform.openai.com/docs/api-reference/chat. Bodies in OpenAIRequest.swift and OpenAIAnswer.swift.
+
+/// What sets a provider apart from others that speak OpenAI's chat completions.
+public struct OpenAIQuirks: OptionSet, Sendable, Hashable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// Has the role `developer`; elsewhere it is sent as `system`.
+    public static let developerRole = OpenAIQuirks(rawValue: 1 << 0)
+    /// Its reasoning models take `max_completion_tokens` and refuse `max_tokens`.
+    public static let newMaxTokens = OpenAIQuirks(rawValue: 1 << 1)
+    /// Refuses `stream_options`, and reports the usage of a stream unasked.
+    public static let noStreamOptions = OpenAIQuirks(rawValue: 1 << 2)
+    /// Calls the seed `random_seed`.
+    public static let randomSeed = OpenAIQuirks(rawValue: 1 << 3)
+    /// Calls the tool choice `required` `any`.
+    public static let toolChoiceAny = OpenAIQuirks(rawValue: 1 << 4)
+    /// Ends streams without `[DONE]`: the finish reason is the end marker.
+    public static let noDoneMarker = OpenAIQuirks(rawValue: 1 << 5)
+    /// A base without a path means the base with `/v1`: LiteLLM's users give the base of the native API.
+    public static let versionedPath = OpenAIQuirks(rawValue: 1 << 6)
+
+    static let mistral: OpenAIQuirks = [.noStreamOptions, .randomSeed, .toolChoiceAny]
+}
+
+func openAIURL(base: String, quirks: OpenAIQuirks) -> String {
+    var base = base[...]
+    while base.last == "/" { base.removeLast() }
+    if base.hasSuffix("/chat/completions") { return String(base) }
+    if quirks.contains(.versionedPath), !hasPath(base) { base += "/v1" }
+    return base + "/chat/completions"
+}
+
+private func hasPath(_ url: Substring) -> Bool {
+    var slashes = 0
+    for byte in url.utf8 where byte == UInt8(ascii: "/") { slashes += 1 }
+    return slashes > 2
+}
+
+func openAIHeaders(key: String?, organization: String?) -> [(name: String, value: String)] {
+    var headers = [(name: "content-type", value: "application/json")]
+    if let key { headers.append((name: "authorization", value: "Bearer \(key)")) }
+    if let organization { headers.append((name: "openai-organization", value: organization)) }
+    return headers
+}

@@ -1,0 +1,162 @@
+// What the header fields of an answer say about the provider's limits, and about when to come again.
+// Sources: platform.openai.com/docs/guides/rate-limits, RFC 9110 sections 5.6.7 and 10.2.3.
+
+/// What a provider says about its limits for this key.
+public struct RateLimits: Sendable, Equatable {
+    public struct Limit: Sendable, Equatable {
+        /// Most in the provider's window, a minute or a day.
+        public var limit: Int?
+        /// How many of them are left.
+        public var remaining: Int?
+        /// Until all of them are back.
+        public var reset: Duration?
+
+        public init(limit: Int? = nil, remaining: Int? = nil, reset: Duration? = nil) {
+            self.limit = limit
+            self.remaining = remaining
+            self.reset = reset
+        }
+    }
+
+    public var requests = Limit()
+    public var tokens = Limit()
+
+    public init() {}
+}
+
+/// What an answer's header fields say.
+struct AnswerHeaders {
+    private(set) var rateLimits = RateLimits()
+    private var retryAfter: Duration?
+    private var retryAfterMilliseconds: Duration?
+    private var retryDate: Duration?
+    private var date: Duration?
+
+    /// How long to stay away; nil: not said.
+    ///
+    /// A date is read against the answer's own `Date`, so that no clock is needed and none has to agree.
+    var wait: Duration? {
+        if let retryAfterMilliseconds { return retryAfterMilliseconds }
+        if let retryAfter { return retryAfter }
+        if let retryDate, let date { return max(.zero, retryDate - date) }
+        return [rateLimits.requests, rateLimits.tokens].filter { $0.remaining == 0 }.compactMap(\.reset).max()
+    }
+
+    mutating func read(name: Span<UInt8>, value: Span<UInt8>) {
+        switch name.count {
+        case 4 where equal(name, "date"): date = secondsSince1970(httpDate: value)
+        case 11 where equal(name, "retry-after"):
+            retryAfter = duration(value)
+            if retryAfter == nil { retryDate = secondsSince1970(httpDate: value) }
+        case 14 where equal(name, "retry-after-ms"): retryAfterMilliseconds = duration(value).map { $0 / 1000 }
+        case 24 where equal(name, "x-ratelimit-limit-tokens"): rateLimits.tokens.limit = limit(value)
+        case 24 where equal(name, "x-ratelimit-reset-tokens"): rateLimits.tokens.reset = duration(value)
+        case 26 where equal(name, "x-ratelimit-limit-requests"): rateLimits.requests.limit = limit(value)
+        case 26 where equal(name, "x-ratelimit-reset-requests"): rateLimits.requests.reset = duration(value)
+        case 28 where equal(name, "x-ratelimit-remaining-tokens"): rateLimits.tokens.remaining = whole(value)
+        case 30 where equal(name, "x-ratelimit-remaining-requests"): rateLimits.requests.remaining = whole(value)
+        default: break
+        }
+    }
+}
+
+/// Azure has sent limits of 0 and -1, which mean nothing.
+private func limit(_ text: Span<UInt8>) -> Int? { whole(text).flatMap { $0 > 0 ? $0 : nil } }
+
+private func whole(_ text: Span<UInt8>) -> Int? {
+    guard text.count > 0, text.count <= 18 else { return nil }
+    var value = 0
+    for place in 0..<text.count {
+        guard let digit = digit(text[place]) else { return nil }
+        value = value * 10 + digit
+    }
+    return value
+}
+
+private func digit(_ byte: UInt8) -> Int? { byte >= 0x30 && byte <= 0x39 ? Int(byte - 0x30) : nil }
+
+private func equal(_ name: Span<UInt8>, _ lowercase: StaticString) -> Bool {
+    for place in 0..<name.count {
+        let byte = name[place]
+        let isUppercase = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z")
+        if (isUppercase ? byte | 0x20 : byte) != lowercase.utf8Start[place] { return false }
+    }
+    return true
+}
+
+/// A duration: seconds, with or without a fraction (`7`, `0.5`), or as Go writes it (`6m0s`, `12ms`, `1h2m3.5s`).
+/// Nil when it is neither, or longer than thirty years.
+func duration(_ text: Span<UInt8>) -> Duration? {
+    var at = 0
+    var sum = Duration.zero
+    while at < text.count {
+        guard let number = decimal(text, &at) else { return nil }
+        let unit = at
+        while at < text.count, digit(text[at]) == nil { at += 1 }
+        switch (at - unit, unit < at ? text[unit] : 0) {
+        case (0, _) where sum == .zero: sum = number
+        case (1, UInt8(ascii: "d")): sum += number * 86400
+        case (1, UInt8(ascii: "h")): sum += number * 3600
+        case (1, UInt8(ascii: "m")): sum += number * 60
+        case (1, UInt8(ascii: "s")): sum += number
+        case (2, UInt8(ascii: "m")) where text[unit + 1] == UInt8(ascii: "s"): sum += number / 1000
+        case (2, UInt8(ascii: "u")), (3, 0xc2), (3, 0xce): sum += number / 1_000_000
+        case (2, UInt8(ascii: "n")): sum += number / 1_000_000_000
+        default: return nil
+        }
+    }
+    return text.count > 0 && sum < .seconds(1_000_000_000) ? sum : nil
+}
+
+/// Digits with or without a fraction, as so many seconds.
+private func decimal(_ text: Span<UInt8>, _ at: inout Int) -> Duration? {
+    let start = at
+    var seconds: Int64 = 0
+    while at < text.count, let digit = digit(text[at]) {
+        guard at - start < 12 else { return nil }
+        seconds = seconds * 10 + Int64(digit)
+        at += 1
+    }
+    guard at > start else { return nil }
+    var nanoseconds: Int64 = 0
+    if at < text.count, text[at] == UInt8(ascii: ".") {
+        at += 1
+        var place: Int64 = 100_000_000
+        while at < text.count, let digit = digit(text[at]) {
+            nanoseconds += Int64(digit) * place
+            place /= 10
+            at += 1
+        }
+    }
+    return .seconds(seconds) + .nanoseconds(nanoseconds)
+}
+
+/// The time of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`, since 1970. Nil for the two obsolete forms.
+private func secondsSince1970(httpDate text: Span<UInt8>) -> Duration? {
+    guard text.count == 29, let day = number(text, 5..<7), let year = number(text, 12..<16),
+        let hour = number(text, 17..<19), let minute = number(text, 20..<22), let second = number(text, 23..<25),
+        let month = (0..<12).first(where: { monthEquals(text, $0) })
+    else { return nil }
+    return .seconds(daysSince1970(year: year, month: month + 1, day: day) * 86400 + hour * 3600 + minute * 60 + second)
+}
+
+private func monthEquals(_ text: Span<UInt8>, _ month: Int) -> Bool {
+    let names = ("JanFebMarAprMayJunJulAugSepOctNovDec" as StaticString).utf8Start + month * 3
+    return text[8] == names[0] && text[9] == names[1] && text[10] == names[2]
+}
+
+private func number(_ text: Span<UInt8>, _ range: Range<Int>) -> Int? {
+    var value = 0
+    for place in range {
+        guard let digit = digit(text[place]) else { return nil }
+        value = value * 10 + digit
+    }
+    return value
+}
+
+/// In the Gregorian calendar; years begin in March, so that the leap day is the last.
+private func daysSince1970(year: Int, month: Int, day: Int) -> Int {
+    let year = month > 2 ? year : year - 1
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    return year * 365 + year / 4 - year / 100 + year / 400 + dayOfYear - 719_468
+}

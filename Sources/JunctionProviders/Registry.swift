@@ -1,0 +1,63 @@
+// The providers that Junction knows, as data: a provider that speaks a known wire format is one line here.
+// Bases from the providers' API references; prefixes and key variables as LiteLLM names them.
+
+/// A provider as the configuration names it: the prefix of a deployment's `model`.
+public struct ProviderSpec: Sendable, Hashable {
+    /// The prefix, such as `groq` of `groq/llama-3.3-70b-versatile`.
+    public let name: String
+    public let adapter: Adapter
+    /// The base URL where the configuration gives none; nil: it must give one.
+    public let defaultBase: String?
+    /// The environment variable that holds the key where the configuration gives none; nil: no key is needed.
+    public let keyVariable: String?
+
+    init(_ name: String, _ adapter: Adapter, _ defaultBase: String?, key keyVariable: String?) {
+        self.name = name
+        self.adapter = adapter
+        self.defaultBase = defaultBase
+        self.keyVariable = keyVariable
+    }
+}
+
+public enum Registry {
+    static let providers: [ProviderSpec] = [
+        ProviderSpec("openai", .openAI([.developerRole, .newMaxTokens]), "https://api.openai.com/v1", key: "OPENAI_API_KEY"),
+        ProviderSpec("mistral", .openAI(.mistral), "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY"),
+        ProviderSpec("groq", .openAI([]), "https://api.groq.com/openai/v1", key: "GROQ_API_KEY"),
+        ProviderSpec("together_ai", .openAI([]), "https://api.together.xyz/v1", key: "TOGETHERAI_API_KEY"),
+        ProviderSpec("deepseek", .openAI([]), "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY"),
+        ProviderSpec("openrouter", .openAI([]), "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY"),
+        ProviderSpec("fireworks_ai", .openAI([]), "https://api.fireworks.ai/inference/v1", key: "FIREWORKS_AI_API_KEY"),
+        ProviderSpec("xai", .openAI([]), "https://api.x.ai/v1", key: "XAI_API_KEY"),
+        ProviderSpec("perplexity", .openAI(.noDoneMarker), "https://api.perplexity.ai", key: "PERPLEXITYAI_API_KEY"),
+        ProviderSpec("hyperbolic", .openAI([]), "https://api.hyperbolic.xyz/v1", key: "HYPERBOLIC_API_KEY"),
+        ProviderSpec("ollama", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
+        ProviderSpec("ollama_chat", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
+        ProviderSpec("hosted_vllm", .openAI([]), nil, key: nil),
+        ProviderSpec("vllm", .openAI([]), nil, key: nil),
+        ProviderSpec("sglang", .openAI([]), nil, key: nil),
+        ProviderSpec("lm_studio", .openAI([]), nil, key: nil),
+        ProviderSpec("litellm_proxy", .openAI([]), nil, key: nil),
+        ProviderSpec("custom_openai", .openAI([]), nil, key: nil),
+    ]
+
+    /// Providers that LiteLLM has and whose wire format Junction does not speak yet.
+    public static let notYet: Set<String> = [
+        "azure", "azure_ai", "anthropic", "cohere", "cohere_chat", "gemini", "vertex_ai", "bedrock", "sagemaker",
+    ]
+
+    /// The names of all providers, in the order of the table.
+    public static var names: [String] { providers.map(\.name) }
+
+    /// The provider of that name; nil when there is none.
+    public static func provider(named name: String) -> ProviderSpec? {
+        providers.first { $0.name == name }
+    }
+
+    /// Splits a deployment's `model`, such as `groq/llama-3.3-70b-versatile`, at its first slash. A model without
+    /// a prefix is OpenAI's, as LiteLLM has it.
+    public static func split(_ model: String) -> (provider: String, model: String) {
+        guard let slash = model.firstIndex(of: "/") else { return ("openai", model) }
+        return (String(model[..<slash]), String(model[model.index(after: slash)...]))
+    }
+}

@@ -1,0 +1,50 @@
+// The table of providers, and where their requests go.
+import Testing
+
+@testable import JunctionProviders
+
+struct RegistryTests {
+    @Test func namesAreUniqueAndFound() {
+        #expect(Set(Registry.names).count == Registry.names.count)
+        for name in Registry.names { #expect(Registry.provider(named: name)?.name == name) }
+        #expect(Registry.provider(named: "openal") == nil)
+        #expect(Registry.notYet.isDisjoint(with: Registry.names))
+    }
+
+    @Test(arguments: [
+        ("gpt-4o", "openai", "gpt-4o"), ("openai/gpt-4o", "openai", "gpt-4o"),
+        ("openrouter/openai/gpt-4o", "openrouter", "openai/gpt-4o"),
+        ("together_ai/meta-llama/Llama-3", "together_ai", "meta-llama/Llama-3"), ("", "openai", ""),
+    ])
+    func splitsAModel(text: String, provider: String, model: String) {
+        #expect(Registry.split(text) == (provider, model))
+    }
+
+    @Test(arguments: [
+        ("openai", "https://api.openai.com/v1", "https://api.openai.com/v1/chat/completions"),
+        ("openai", "http://127.0.0.1:8080//", "http://127.0.0.1:8080/chat/completions"),
+        ("openai", "http://h/v1/chat/completions", "http://h/v1/chat/completions"),
+        ("ollama", "http://localhost:11434", "http://localhost:11434/v1/chat/completions"),
+        ("ollama", "http://localhost:11434/v1/", "http://localhost:11434/v1/chat/completions"),
+        ("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai/chat/completions"),
+    ])
+    func knowsWhereRequestsGo(provider: String, base: String, url: String) {
+        #expect(Registry.provider(named: provider)?.adapter.url(base: base) == url)
+    }
+
+    @Test func headersCarryTheKey() {
+        let headers = Adapter.openAI([]).headers(key: "k", organization: "org")
+        #expect(headers.map { "\($0.name): \($0.value)" } == [
+            "content-type: application/json", "authorization: Bearer k", "openai-organization: org",
+        ])
+        #expect(Adapter.openAI([]).headers(key: nil, organization: nil).count == 1)
+    }
+
+    @Test func defaultBasesAreHTTPS() {
+        for provider in Registry.providers {
+            guard let base = provider.defaultBase else { continue }
+            #expect(base.hasPrefix(provider.keyVariable == nil ? "http://localhost:" : "https://"))
+            #expect(!base.hasSuffix("/"))
+        }
+    }
+}

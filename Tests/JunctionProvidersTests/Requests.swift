@@ -1,0 +1,134 @@
+// The requests that goldens name, built as callers build them.
+import JunctionMessages
+
+extension JunctionV1.Message {
+    init(_ role: JunctionV1.Role, _ content: String = "", parts: [JunctionV1.ContentPart] = []) {
+        self.init()
+        self.role = role
+        self.content = content
+        self.parts = parts
+    }
+}
+
+extension JunctionV1.ContentPart {
+    static func text(_ text: String) -> Self {
+        var part = Self()
+        part.part = .text(text)
+        return part
+    }
+
+    static func image(_ source: JunctionV1.ImagePart.OneOf_Source?, mediaType: String = "", detail: String = "") -> Self {
+        var image = JunctionV1.ImagePart()
+        image.source = source
+        image.mediaType = mediaType
+        image.detail = detail
+        var part = Self()
+        part.part = .image(image)
+        return part
+    }
+}
+
+extension JunctionV1.Tool {
+    init(_ name: String, description: String = "", parameters: String = "", strict: Bool? = nil) {
+        self.init()
+        var function = JunctionV1.FunctionTool()
+        function.name = name
+        function.description = description
+        function.parametersJson = parameters
+        function.strict = strict
+        self.function = function
+    }
+}
+
+extension JunctionV1.ToolChoice {
+    init(_ mode: JunctionV1.ToolChoiceMode, _ functionName: String = "") {
+        self.init()
+        self.mode = mode
+        self.functionName = functionName
+    }
+}
+
+/// A completion whose only message is the user's `text`.
+func asking(_ text: String = "Hello!", _ change: (inout JunctionV1.Completion) -> Void = { _ in }) -> JunctionV1.Completion {
+    var completion = JunctionV1.Completion()
+    completion.model = "group"
+    completion.messages = [JunctionV1.Message(.user, text)]
+    change(&completion)
+    return completion
+}
+
+private let weather = JunctionV1.Tool(
+    "get_weather", description: "The weather at a place", parameters: #"{"type":"object","properties":{"city":{"type":"string"}}}"#)
+
+let requests: [String: JunctionV1.Completion] = [
+    "hello": asking(),
+    "sampling": asking {
+        $0.messages.insert(JunctionV1.Message(.developer, "Be brief."), at: 0)
+        $0.temperature = 0.7
+        $0.topP = 1
+        $0.maxTokens = 256
+        $0.stop = ["\n\n", "END"]
+        $0.n = 2
+        $0.seed = -7_000_000_000
+        $0.presencePenalty = -0.5
+        $0.frequencyPenalty = 1e-7
+        $0.logprobs = true
+        $0.topLogprobs = 2
+        $0.logitBias = [50256: -100]
+        $0.reasoningEffort = "low"
+        $0.user = "user-1"
+        $0.metadata = ["team": "search"]
+    },
+    "zeros": asking {
+        $0.temperature = 0
+        $0.seed = 0
+        $0.logprobs = false
+        $0.topLogprobs = 0
+        $0.parallelToolCalls = false
+    },
+    "parts": asking {
+        $0.messages = [
+            JunctionV1.Message(.system, "Tell \"what\" you see\\\u{1}"),
+            JunctionV1.Message(
+                .user,
+                parts: [
+                    .text("Which is older? 🕰"),
+                    .image(.url("https://example.com/a.png"), detail: "low"),
+                    .image(.data([0xff, 0xd8, 0xff, 0xe0]), mediaType: "image/jpeg"),
+                ]),
+        ]
+        $0.messages[1].name = "ada"
+    },
+    "tools": asking("Weather in Paris and Rome?") {
+        $0.tools = [weather, JunctionV1.Tool("now", strict: true)]
+        $0.toolChoice = JunctionV1.ToolChoice(.required)
+        $0.parallelToolCalls = true
+    },
+    "tool-results": asking("Weather in Paris?") {
+        var call = JunctionV1.ToolCall()
+        call.id = "call_1"
+        call.function = JunctionV1.FunctionCall()
+        call.function?.name = "get_weather"
+        call.function?.argumentsJson = #"{"city": "Paris"}"#
+        var asked = JunctionV1.Message(.assistant)
+        asked.toolCalls = [call]
+        var result = JunctionV1.Message(.tool, "18 °C")
+        result.toolCallId = "call_1"
+        var refused = JunctionV1.Message(.assistant)
+        refused.refusal = "I cannot."
+        $0.messages += [asked, result, JunctionV1.Message(.assistant, "18 °C."), refused, JunctionV1.Message(.user, "Why?")]
+        $0.tools = [weather]
+        $0.toolChoice = JunctionV1.ToolChoice(.function, "get_weather")
+    },
+    "schema": asking {
+        var format = JunctionV1.ResponseFormat()
+        format.type = .jsonSchema
+        format.jsonSchema = JunctionV1.JsonSchema()
+        format.jsonSchema?.name = "answer"
+        format.jsonSchema?.description = "The answer"
+        format.jsonSchema?.schemaJson = #"{ "type": "object" }"#
+        format.jsonSchema?.strict = true
+        $0.responseFormat = format
+        $0.extraParametersJson = #"{"service_tier": "flex", "web": {"depth": [1, 2.5, -3, true, null, "é\n"], "e": {}, "a": []}}"#
+    },
+]
