@@ -38,7 +38,6 @@ public enum ConfigFile {
         let router = root.section("router_settings")
         var deployments = DeploymentReader(
             environment: environment,
-            dropParams: litellm?.boolean("drop_params") ?? false,
             verifyTLS: litellm?.boolean("ssl_verify") ?? true,
             maxParallelRequests: router?.integer("default_max_parallel_requests"))
         deployments.read(root, report: &report)

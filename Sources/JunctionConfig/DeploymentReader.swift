@@ -6,7 +6,6 @@ import JunctionRouting
 struct DeploymentReader {
     let environment: [String: String]
     /// What holds for deployments that say nothing themselves.
-    let dropParams: Bool
     let verifyTLS: Bool
     let maxParallelRequests: Int?
 
@@ -15,9 +14,8 @@ struct DeploymentReader {
     private(set) var routed: [Deployment] = []
     private var placesOfIDs: [String: Place] = [:]
 
-    init(environment: [String: String], dropParams: Bool, verifyTLS: Bool, maxParallelRequests: Int?) {
+    init(environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?) {
         self.environment = environment
-        self.dropParams = dropParams
         self.verifyTLS = verifyTLS
         self.maxParallelRequests = maxParallelRequests
     }
@@ -64,7 +62,6 @@ struct DeploymentReader {
         deployment.organization = headerText("organization", of: params, report: &report)
         deployment.extraHeaders = extraHeaders(params, report: &report)
         deployment.verifyTLS = params.boolean("ssl_verify") ?? verifyTLS
-        deployment.dropParams = params.boolean("drop_params") ?? dropParams
         deployment.extraBodyJSON = extraBody(params, report: &report)
         deployment.mock = mock
         deployment.id = id(of: deployment, entry: entry, report: &report)

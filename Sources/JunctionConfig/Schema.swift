@@ -155,7 +155,6 @@ enum Schema {
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
             // What is done to the request.
-            KeySpec("drop_params", .boolean),
             KeySpec("extra_body", .object),
             KeySpec("ssl_verify", .boolean),
             // Answers without a provider; the last three are Junction's own.
@@ -170,6 +169,10 @@ enum Schema {
             "response_format", "tools", "tool_choice", "parallel_tool_calls", "user", "stream",
             "stream_options", "reasoning_effort", "thinking", "modalities", "top_k", "repetition_penalty",
             note: "a call sets its own sampling parameters"
+        )
+        + unused(
+            "drop_params", "additional_drop_params", "allowed_openai_params",
+            note: "a call's parameters are sent as they are, whatever the provider takes"
         )
         + unused(
             "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region_name",
@@ -187,8 +190,8 @@ enum Schema {
             "default_api_key_tpm_limit", "default_api_key_rpm_limit", "max_file_size_mb",
             "use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices", "model_info",
             "base_model", "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
-            "supports_system_message", "configurable_clientside_auth_params", "allowed_openai_params",
-            "additional_drop_params", "region_name", "auto_router_config_path", "auto_router_config",
+            "supports_system_message", "configurable_clientside_auth_params", "region_name",
+            "auto_router_config_path", "auto_router_config",
             "auto_router_default_model", "auto_router_embedding_model", "litellm_trace_id", "cache",
             "caching", "dimensions", "encoding_format", "input_type", "use_chat_completions_api",
             "ssl_certificate", "vertex_ai_location", "complexity_router_config", "silent_model", "tag_regex",
@@ -250,7 +253,6 @@ enum Schema {
 
     private static let litellm: [KeySpec] =
         [
-            KeySpec("drop_params", .boolean),
             KeySpec("num_retries", .integer(few)),
             KeySpec("request_timeout", .seconds(zero: false)),
             KeySpec("fallbacks", .fallbackList),
@@ -260,6 +262,9 @@ enum Schema {
             KeySpec("allowed_fails", .integer(0...1_000_000)),
             KeySpec("ssl_verify", .boolean),
         ]
+        + unused(
+            "drop_params", note: "a call's parameters are sent as they are, whatever the provider takes"
+        )
         + unused(
             "cache", "cache_params", "enable_caching_on_provider_specific_optional_params",
             note: "Junction keeps no answers"

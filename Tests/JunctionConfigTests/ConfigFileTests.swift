@@ -34,7 +34,6 @@ import Testing
                   extra_headers: {X-B: os.environ/HEADER}
                   extra_body: {a: [1, 2.5, true, null, "1", text, {b: "é\\n\\""}]}
                   ssl_verify: false
-                  drop_params: true
                   rpm: 6
                   max_parallel_requests: 7
                   weight: 0.5
@@ -63,7 +62,6 @@ import Testing
         #expect(called.extraHeaders.map { $0.value.reveal() } == ["one", "two"])
         #expect(called.extraBodyJSON == #"{"a":[1,2.5,true,null,"1","text",{"b":"é\n\""}]}"#)
         #expect(!called.verifyTLS)
-        #expect(called.dropParams)
         #expect(called.mock == nil)
         let routed = made.router.deployments[0]
         #expect(routed.id == "the-id")
