@@ -1,5 +1,6 @@
 // How a call ended, as gRPC says it, and how that is written in trailers.
-// Sources: grpc/doc/statuscodes.md, grpc/doc/PROTOCOL-HTTP2.md, proposal A6 (retry push-back), google/rpc/status.proto.
+// Sources: grpc/doc/statuscodes.md, grpc/doc/PROTOCOL-HTTP2.md, gRPC proposal A6 (retry push-back),
+// google/rpc/status.proto.
 import JunctionTransport
 
 /// How a call ended. Anything but `ok` is an error.
@@ -193,7 +194,8 @@ extension Status {
     init(http2Error: UInt32) {
         switch http2Error {
         case HTTP2ErrorCode.connectionLost: self.init(.unavailable, "the connection to the server was lost")
-        case HTTP2ErrorCode.refusedStream: self.init(.unavailable, "the server refused the call before it began")
+        case HTTP2ErrorCode.refusedStream:
+            self.init(.unavailable, "the server refused the call before it began")
         case HTTP2ErrorCode.cancel: self.init(.cancelled, "the server cancelled the call")
         case HTTP2ErrorCode.enhanceYourCalm: self.init(.resourceExhausted, "the server asks for fewer calls")
         case HTTP2ErrorCode.noError: self.init(.internal, "the server ended the call without a status")

@@ -7,7 +7,9 @@ import Testing
 @testable import JunctionRPC
 
 struct OddServerTests {
-    private static let gRPC = [HeaderField(":status", "200"), HeaderField("content-type", "application/grpc")]
+    private static let gRPC = [
+        HeaderField(":status", "200"), HeaderField("content-type", "application/grpc"),
+    ]
 
     /// Calls a server that answers with `answer`, given the stream and how many came before it.
     private func ask(
@@ -17,7 +19,8 @@ struct OddServerTests {
         let channel = Channel(host: "127.0.0.1", port: server.port)
         let result: Result<Message, Status>
         do throws(Status) {
-            result = .success(try await channel.unary("/test.Calls/Echo", message("hello"), options: CallOptions()))
+            result = .success(
+                try await channel.unary("/test.Calls/Echo", message("hello"), options: CallOptions()))
         } catch { result = .failure(error) }
         channel.shutdown()
         await server.stop()
@@ -31,8 +34,9 @@ struct OddServerTests {
         }
     }
 
-    @Test(arguments: [(404, .unimplemented), (503, .unavailable), (401, .unauthenticated), (500, .unknown)]
-        as [(Int, Status.Code)])
+    @Test(
+        arguments: [(404, .unimplemented), (503, .unavailable), (401, .unauthenticated), (500, .unknown)]
+            as [(Int, Status.Code)])
     func anHTTPErrorHasAStatus(http: Int, code expected: Status.Code) async throws {
         let alone = try await code { stream, _ in
             stream.sendHeaders([HeaderField(":status", "\(http)")], endStream: true)
@@ -48,7 +52,10 @@ struct OddServerTests {
     @Test func anHTTPErrorMayCarryAStatus() async throws {
         let result = try await ask { stream, _ in
             stream.sendHeaders(
-                [HeaderField(":status", "503"), HeaderField("grpc-status", "8"), HeaderField("grpc-message", "full%21")],
+                [
+                    HeaderField(":status", "503"), HeaderField("grpc-status", "8"),
+                    HeaderField("grpc-message", "full%21"),
+                ],
                 endStream: true)
         }
         #expect(result == .failure(Status(.resourceExhausted, "full!")))
@@ -78,10 +85,12 @@ struct OddServerTests {
         }
     }
 
-    @Test(arguments: [
-        (HTTP2ErrorCode.cancel, .cancelled), (HTTP2ErrorCode.internalError, .internal),
-        (HTTP2ErrorCode.enhanceYourCalm, .resourceExhausted), (HTTP2ErrorCode.refusedStream, .unavailable),
-    ] as [(UInt32, Status.Code)])
+    @Test(
+        arguments: [
+            (HTTP2ErrorCode.cancel, .cancelled), (HTTP2ErrorCode.internalError, .internal),
+            (HTTP2ErrorCode.enhanceYourCalm, .resourceExhausted),
+            (HTTP2ErrorCode.refusedStream, .unavailable),
+        ] as [(UInt32, Status.Code)])
     func aResetHasAStatus(error: UInt32, code expected: Status.Code) async throws {
         #expect(try await code { stream, _ in stream.reset(error) } == expected)
     }
@@ -97,10 +106,12 @@ struct OddServerTests {
         #expect(result == .success(message("second")))
     }
 
-    @Test(arguments: [
-        ([0, 0, 0, 0, 1, 0xff], .internal), ([0, 0, 0, 0, 9, 1], .internal), ([1, 0, 0, 0, 0], .internal), ([], .unimplemented),
-        ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0], .unimplemented),
-    ] as [([UInt8], Status.Code)])
+    @Test(
+        arguments: [
+            ([0, 0, 0, 0, 1, 0xff], .internal), ([0, 0, 0, 0, 9, 1], .internal),
+            ([1, 0, 0, 0, 0], .internal), ([], .unimplemented),
+            ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0], .unimplemented),
+        ] as [([UInt8], Status.Code)])
     func aWrongBodyIsAnError(body: [UInt8], code expected: Status.Code) async throws {
         let found = try await code { stream, _ in
             stream.sendHeaders(OddServerTests.gRPC)
@@ -134,9 +145,12 @@ final class OddServer: Sendable {
                         var streams = 0
                         var accepted: ((Int32) -> Void)?
                         let parts = Parts(
-                            listener: try Listener(loop: thread.loop, host: "127.0.0.1", port: 0) { accepted?($0) })
+                            listener: try Listener(loop: thread.loop, host: "127.0.0.1", port: 0) {
+                                accepted?($0)
+                            })
                         accepted = { [unowned parts] descriptor in
-                            let connection = HTTP2Connection.serve(descriptor: descriptor, loop: thread.loop) { stream in
+                            let connection = HTTP2Connection.serve(descriptor: descriptor, loop: thread.loop)
+                            { stream in
                                 defer { streams += 1 }
                                 return Answering(stream, streams, answer)
                             }

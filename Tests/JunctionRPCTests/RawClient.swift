@@ -92,7 +92,10 @@ final class RawClient: Sendable {
         var resetAfter: Int?
         let loop: EventLoop
 
-        init(_ stream: HTTP2Stream, _ pieces: [[UInt8]], _ endsBody: Bool, _ resetAfter: Int?, _ loop: EventLoop) {
+        init(
+            _ stream: HTTP2Stream, _ pieces: [[UInt8]], _ endsBody: Bool, _ resetAfter: Int?,
+            _ loop: EventLoop
+        ) {
             self.stream = stream
             self.pieces = pieces[...]
             self.endsBody = endsBody
