@@ -1,4 +1,4 @@
-// Bytes that grow at their end; the memory is kept from use to use, up to a limit.
+// Bytes that grow at their end; the memory is kept from use to use, up to a limit. And how eight are looked at at once.
 import Glibc
 
 struct ByteBuffer: ~Copyable {
@@ -60,5 +60,18 @@ struct ByteBuffer: ~Copyable {
         memcpy(larger, start, count)
         start.deallocate()
         start = larger
+    }
+}
+
+/// Eight bytes as they lie in memory. What is found is the high bit of each byte; above the first one found there may
+/// be false ones, since borrows run upwards: only the first counts, and whether there is any.
+extension UInt64 {
+    @inline(__always)
+    func bytes(equalTo byte: UInt8) -> UInt64 { (self ^ UInt64(byte) &* 0x0101_0101_0101_0101).bytes(below: 1) }
+
+    /// `byte` is at most 128.
+    @inline(__always)
+    func bytes(below byte: UInt8) -> UInt64 {
+        (self &- UInt64(byte) &* 0x0101_0101_0101_0101) & ~self & 0x8080_8080_8080_8080
     }
 }

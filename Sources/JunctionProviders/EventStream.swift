@@ -126,14 +126,18 @@ struct EventStream: ~Copyable {
                 scanned = line
             }
         }
-        while scanned + 16 <= buffer.count {
-            let block = buffer.start.loadUnaligned(fromByteOffset: scanned, as: SIMD16<UInt8>.self)
-            if any((block .== UInt8(ascii: "\n")) .| (block .== UInt8(ascii: "\r"))) { break }
-            scanned += 16
-        }
         while scanned < buffer.count {
-            if byte(scanned) == UInt8(ascii: "\n") || byte(scanned) == UInt8(ascii: "\r") { return scanned }
-            scanned += 1
+            // In steps, so that a stream without line feeds is not searched for them anew at each line.
+            let start = buffer.start + scanned
+            let count = min(buffer.count - scanned, 4096)
+            let lineFeed = memchr(start, 0x0a, count)
+            let countBefore = lineFeed.map { UnsafeRawPointer($0) - UnsafeRawPointer(start) } ?? count
+            if let carriageReturn = memchr(start, 0x0d, countBefore) {
+                scanned += UnsafeRawPointer(carriageReturn) - UnsafeRawPointer(start)
+                return scanned
+            }
+            scanned += countBefore
+            if lineFeed != nil { return scanned }
         }
         return nil
     }
