@@ -5,13 +5,14 @@ struct ByteBuffer: ~Copyable {
     private(set) var start: UnsafeMutableRawPointer
     private(set) var count = 0
     private var capacity: Int
-    private static let capacityFirst = 4096
-    /// What one huge text took is given back when the buffer is emptied.
-    private static let capacityKept = 1 << 20
+    private static let capacityFirst = 512
+    /// What more than this a large text took is given back when the buffer is emptied.
+    private let capacityKept: Int
     /// Bytes behind the last one that may be read: simdjson does.
     private static let padding = JSONReader.padding
 
-    init() {
+    init(keeping capacityKept: Int) {
+        self.capacityKept = capacityKept
         capacity = ByteBuffer.capacityFirst
         start = .allocate(byteCount: capacity, alignment: 16)
     }
@@ -23,7 +24,7 @@ struct ByteBuffer: ~Copyable {
 
     mutating func removeAll() {
         count = 0
-        guard capacity > ByteBuffer.capacityKept else { return }
+        guard capacity > capacityKept else { return }
         start.deallocate()
         capacity = ByteBuffer.capacityFirst
         start = .allocate(byteCount: capacity, alignment: 16)

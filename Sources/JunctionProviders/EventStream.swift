@@ -3,7 +3,7 @@
 import Glibc
 
 struct EventStream: ~Copyable {
-    /// An event; its data is valid until more bytes come.
+    /// An event; its data is valid until the next is asked for.
     struct Event {
         let data: UnsafeRawBufferPointer
         /// Whether the event's type is `error`; other types do not matter here.
@@ -12,7 +12,8 @@ struct EventStream: ~Copyable {
 
     /// Most bytes of an event.
     let bytesMax: Int
-    private var buffer = ByteBuffer()
+    /// Thousands of streams wait at a time, each with its buffer.
+    private var buffer = ByteBuffer(keeping: 32 << 10)
     /// Where the line starts whose end is looked for, and up to where it was looked for.
     private var line = 0
     private var scanned = 0
@@ -61,6 +62,11 @@ struct EventStream: ~Copyable {
             } else {
                 read(range)
             }
+        }
+        if line == buffer.count, data == nil {
+            buffer.removeAll()
+            line = 0
+            scanned = 0
         }
         return nil
     }

@@ -8,7 +8,7 @@ final class JSONWriter {
     /// Behind a pointer, since Swift would check each access to a class's variable for another under way.
     private let buffer = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
 
-    init() { buffer.initialize(to: ByteBuffer()) }
+    init() { buffer.initialize(to: ByteBuffer(keeping: 1 << 20)) }
 
     deinit {
         buffer.deinitialize(count: 1)
