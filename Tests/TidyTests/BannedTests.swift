@@ -29,7 +29,7 @@ struct BannedTests {
             instead: "EventLoop.now, or `now` as a parameter"),
         Ban(
             pattern:
-                #"\.random\(|\.randomElement\(\)|\.shuffled\(\)|\b(SystemRandomNumberGenerator|arc4random)\b"#,
+                #"\.random\(|\.randomElement\(\)|\.shuffled\(\)|\bSystemRandomNumberGenerator\b"#,
             instead: "a RandomSource as a parameter", except: ["Sources/JunctionService/Server.swift"],
             unless: #"using: "#),
         Ban(
