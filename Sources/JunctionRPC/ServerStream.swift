@@ -33,7 +33,6 @@ public final class ServerStream: HTTP2StreamHandler {
     private var intake: (any MessageIntake)?
     private var timer: Timer?
     private var isHeadComplete = false
-    private var hasCallerEnded = false
     @usableFromInline var hasSentHeaders = false
     /// Whether the status is sent, or can no longer be.
     @usableFromInline private(set) var isOver = false
@@ -77,12 +76,19 @@ public final class ServerStream: HTTP2StreamHandler {
 
     /// Ends the call. Once; later calls do nothing.
     public func finish(_ status: Status) {
-        guard !isOver, let http else { return }
+        if isOver { return }
         close()
-        if hasSentHeaders {
-            if status == .ok { http.sendTrailers(ResponseBlocks.okTrailers) } else { http.sendTrailers(status.fields) }
-        } else {
+        write(status)
+    }
+
+    private func write(_ status: Status) {
+        guard let http else { return }
+        if !hasSentHeaders {
             http.sendHeaders(ResponseBlocks.headFields + status.fields, endStream: true)
+        } else if status == .ok {
+            http.sendTrailers(ResponseBlocks.okTrailers)
+        } else {
+            http.sendTrailers(status.fields)
         }
     }
 
@@ -158,7 +164,6 @@ public final class ServerStream: HTTP2StreamHandler {
     }
 
     public func endedRemotely() {
-        hasCallerEnded = true
         if isOver { return }
         if deframer.isInsideMessage {
             finish(Status(.internal, "the request ended inside a message"))
@@ -175,16 +180,12 @@ public final class ServerStream: HTTP2StreamHandler {
     public func closed(errorCode: UInt32) {
         http = nil
         server.callsUnderWay -= 1
-        if !isOver {
-            isOver = true
-            tellCallerLeft()
-        }
-        close()
+        tellCallerLeft()
     }
 
     private func tellCallerLeft() {
         let delegate = self.delegate
-        self.delegate = nil
+        close()
         delegate?.callerLeft()
     }
 
@@ -192,9 +193,8 @@ public final class ServerStream: HTTP2StreamHandler {
 
     /// The caller decides by its own clock in any case; the status tells it why, if it can still be written.
     private func deadlinePassed() {
-        guard !isOver else { return }
         tellCallerLeft()
-        finish(Status(.deadlineExceeded, "the call's deadline passed before it was answered"))
+        write(Status(.deadlineExceeded, "the call's deadline passed before it was answered"))
         // A caller that does not read does not get the trailers either.
         timer = server.loop.schedule(after: ServerStream.trailersPatience) { [unowned self] in
             http?.reset(HTTP2ErrorCode.cancel)

@@ -59,21 +59,25 @@ extension Status.Code: CustomStringConvertible {
 // MARK: In trailers
 
 extension Status {
+    /// Bytes of a message that trailers carry at most: clients bound trailers, 8 KiB is usual.
+    private static let messageBytesMax = 2048
+
     /// The fields that carry the status in trailers.
     var fields: [HeaderField] {
         var fields = [HeaderField("grpc-status", String(code.rawValue))]
+        let message = message.cut(to: Status.messageBytesMax)
         if !message.isEmpty { fields.append(HeaderField("grpc-message", percentEncoded(message))) }
         if let retryPushback {
             fields.append(HeaderField("grpc-retry-pushback-ms", String(retryPushback.inMilliseconds)))
             if retryPushback >= .zero {
-                fields.append(HeaderField("grpc-status-details-bin", base64(details(retryPushback))))
+                fields.append(HeaderField("grpc-status-details-bin", base64(details(message, retryPushback))))
             }
         }
         return fields
     }
 
     /// A `google.rpc.Status` with one detail, a `google.rpc.RetryInfo`.
-    private func details(_ delay: Duration) -> [UInt8] {
+    private func details(_ message: String, _ delay: Duration) -> [UInt8] {
         let (seconds, attoseconds) = delay.components
         var duration = WireWriter()
         duration.varint(1, UInt64(seconds))
@@ -85,7 +89,7 @@ extension Status {
         any.bytes(2, retryInfo.written)
         var status = WireWriter()
         status.varint(1, UInt64(code.rawValue))
-        status.bytes(2, Array(message.utf8.prefix(1024)))
+        status.bytes(2, Array(message.utf8))
         status.bytes(3, any.written)
         return status.written
     }
@@ -114,6 +118,16 @@ private struct WireWriter {
             rest >>= 7
         }
         written.append(UInt8(rest))
+    }
+}
+
+extension String {
+    /// The text, or as much of its beginning as fits into so many bytes.
+    fileprivate func cut(to bytes: Int) -> String {
+        if utf8.count <= bytes { return self }
+        var end = utf8.index(startIndex, offsetBy: bytes - 3)
+        while end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
+        return String(self[..<end]) + "…"
     }
 }
 

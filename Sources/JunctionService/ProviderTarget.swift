@@ -56,7 +56,7 @@ final class ProviderTarget {
             return .mock(
                 MockTransfer(
                     settings, model: model, promptTokens: estimatedPromptTokens(completion),
-                    isStreaming: isStreaming, fails: settings.failureRate > worker.random.nextUnit(),
+                    isStreaming: isStreaming, fails: settings.failureRate > worker.random.fraction(),
                     loop: worker.loop, handler: handler))
         }
     }

@@ -89,10 +89,15 @@ private final class Share {
 
     /// The first signal lets the calls under way end, the second does not wait for them.
     private func told() {
-        if isEnding { return loop.stop() }
+        if isEnding { return end() }
         isEnding = true
         listener?.close()
         listener = nil
-        server.drain(within: grace) { [loop] in loop.stop() }
+        server.drain(within: grace) { [unowned self] in end() }
+    }
+
+    private func end() {
+        for signal in signals { signal.close() }
+        loop.stop()
     }
 }

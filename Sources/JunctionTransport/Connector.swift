@@ -17,7 +17,9 @@ final class Connector {
         completion: @escaping (Result<Int32, SystemError>) -> Void
     ) {
         let connector = Connector(host: host, port: port, loop: loop, completion: completion)
-        connector.timer = loop.schedule(after: timeout) { connector.finish(.failure(connector.error(ETIMEDOUT))) }
+        connector.timer = loop.schedule(after: timeout) {
+            connector.finish(.failure(connector.error(ETIMEDOUT)))
+        }
         loop.resolve(host: host, port: port) { addresses, reason in
             connector.addresses = addresses[...]
             connector.tryNext(SystemError(connector.operation, reason: reason ?? "the name has no address"))

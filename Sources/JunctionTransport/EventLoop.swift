@@ -60,7 +60,9 @@ public final class EventLoop: @unchecked Sendable {
         uv_close(UnsafeMutableRawPointer(waker).assumingMemoryBound(to: uv_handle_t.self), nil)
         uv_close(UnsafeMutableRawPointer(alarm).assumingMemoryBound(to: uv_handle_t.self), nil)
         uv_close(UnsafeMutableRawPointer(beforePoll).assumingMemoryBound(to: uv_handle_t.self), nil)
-        while uv_run(loop, UV_RUN_NOWAIT) != 0, uv_loop_alive(loop) != 0 {}
+        // Once for the handles just closed, and once for what their callbacks leave.
+        uv_run(loop, UV_RUN_NOWAIT)
+        uv_run(loop, UV_RUN_NOWAIT)
         // Watches that their owners never closed keep the loop's memory alive: a leak is better than a crash.
         guard uv_loop_close(loop) == 0 else { return }
         waker.deallocate()
@@ -86,7 +88,7 @@ public final class EventLoop: @unchecked Sendable {
     /// Keeps `object` until `run` ends; it is let go of on the loop's thread, where it belongs.
     public func keep(_ object: AnyObject) { kept.append(object) }
 
-    private func takeTurn() {
+    func takeTurn() {
         let isDue = setAlarm()
         let mustNotWait = isDue || mustRunAgain || !dirty.isEmpty
         mustRunAgain = false

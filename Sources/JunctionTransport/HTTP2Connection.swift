@@ -22,7 +22,8 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     private var phase = Phase.open
     private var prefaceMatched = 0
     private var isDirty = false
-    private var isClosing = false
+    /// The connection is to end with this turn, and this is to be told to the peer.
+    private var closingCode: UInt32?
     private var isDraining = false
     /// What the socket did not take. While there is any, no frame is made.
     private var unsent = OutputBuffer()
@@ -87,7 +88,7 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     }
 
     /// Whether the peer takes further streams: false once either side has announced the end.
-    public var canOpenStreams: Bool { phase == .open && !isDraining && !isClosing && session.canOpenStreams }
+    public var canOpenStreams: Bool { phase == .open && !isDraining && closingCode == nil && session.canOpenStreams }
 
     /// Streams under way.
     public var openStreams: Int { session.openStreams }
@@ -95,7 +96,7 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     /// Ends the connection when its streams have ended: the peer is told to open no more, and those that it
     /// opened before it heard are still served.
     public func drain() {
-        guard phase == .open, !isDraining, !isClosing else { return }
+        guard phase == .open, !isDraining, closingCode == nil else { return }
         isDraining = true
         session.announceShutdown()
         startTimer(limits.drainPingTimeout) { connection in connection.shutdownWasHeard() }
@@ -104,9 +105,12 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     /// Ends the connection at the end of this turn of the loop; streams under way are closed with
     /// `connectionLost`.
     public func close() {
-        guard phase == .open, !isClosing else { return }
-        isClosing = true
-        session.terminate()
+        close(HTTP2ErrorCode.noError)
+    }
+
+    private func close(_ errorCode: UInt32) {
+        guard phase == .open, closingCode == nil else { return }
+        closingCode = errorCode
         sessionBecameDirty()
     }
 
@@ -140,7 +144,7 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     }
 
     private func read() {
-        let buffer = UnsafeMutableRawBufferPointer(rebasing: loop.transferBuffer.bytes[..<TransferBuffer.byteCount])
+        let buffer = loop.transferBuffer.bytes
         for _ in 0..<4 {
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             guard count > 0 else {
@@ -160,7 +164,7 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
             case .garbage: prefaceMatched = Preface.bytes.count
             }
         }
-        session.receive(bytes.assumingMemoryBound(to: UInt8.self).span)
+        if !session.receive(bytes.assumingMemoryBound(to: UInt8.self).span) { close(HTTP2ErrorCode.protocolError) }
     }
 
     private func refuseOlderHTTP() {
@@ -173,23 +177,30 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     // MARK: Writing
 
     public func flush() {
-        isDirty = false
-        guard phase == .open else {
-            _ = session.deliverEvents()
-            return
+        var isMore = false
+        if phase == .open {
+            isMore = writeFrames()
+            if let closingCode {
+                session.terminate(closingCode)
+                _ = writeFrames()
+            }
+            finishIfOver()
+        } else {
+            while session.deliverEvents() {}
         }
-        writeFrames()
-        finishIfOver()
+        isDirty = false
+        if isMore { sessionBecameDirty() }
     }
 
-    private func writeFrames() {
+    /// Whether there is more to write: after some, other connections come first, and this one goes on in the
+    /// next turn, which does not wait.
+    private func writeFrames() -> Bool {
         for _ in 0..<4 {
             let count = gatherFrames()
-            if count == 0 || !write(loop.transferBuffer.bytes, count) { return }
-            if count < TransferBuffer.byteCount { return }
+            if count == 0 || !write(loop.transferBuffer.bytes, count) { return false }
+            if count < TransferBuffer.byteCount { return false }
         }
-        // Others first: this goes on in the next turn, which does not wait.
-        sessionBecameDirty()
+        return true
     }
 
     /// Lets handlers add to what is sent, as long as there is room for it.
@@ -228,7 +239,7 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     // MARK: The end
 
     private func finishIfOver() {
-        if isClosing || (unsent.isEmpty && session.isOver) { linger() }
+        if closingCode != nil || (unsent.isEmpty && session.isOver) { linger() }
     }
 
     /// Closes the sending side and waits for the peer to do so: closing at once could destroy the last bytes
@@ -293,9 +304,9 @@ enum Preface {
     static func match(_ received: UnsafeRawBufferPointer, after matched: Int) -> Match {
         let expected = bytes[matched...]
         if zip(received, expected).allSatisfy(==) { return .matches(min(received.count, expected.count)) }
-        // A method is upper-case letters and a space; of the preface only `PRI` can begin one.
+        // A method is upper-case letters before a space; of the preface only `PRI` can begin one.
         let method = (bytes[..<matched] + received.prefix(16)).prefix { $0 != UInt8(ascii: " ") }
-        let isMethod = !method.isEmpty && method.allSatisfy { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
-        return isMethod && matched < 4 ? .olderHTTP : .garbage
+        let letters = UInt8(ascii: "A")...UInt8(ascii: "Z")
+        return matched < 4 && !method.isEmpty && method.allSatisfy(letters.contains) ? .olderHTTP : .garbage
     }
 }

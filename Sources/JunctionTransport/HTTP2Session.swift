@@ -79,15 +79,13 @@ final class HTTP2Session {
 
     // MARK: Bytes in and out
 
-    /// Takes what the peer sent; handlers are called from here.
-    func receive(_ bytes: Span<UInt8>) {
-        guard let raw, !hasFailed else { return }
+    /// Takes what the peer sent; handlers are called from here. Returns whether the session can go on: most of
+    /// a peer's faults nghttp2 answers itself, but not garbage instead of a preface, nor floods.
+    func receive(_ bytes: Span<UInt8>) -> Bool {
+        guard let raw, !hasFailed else { return false }
         let taken = bytes.withUnsafeBufferPointer { nghttp2_session_mem_recv(raw, $0.baseAddress, $0.count) }
-        if taken < 0 {
-            // nghttp2 answers most of the peer's faults itself; these are garbage instead of a preface, and floods.
-            nghttp2_session_terminate_session(raw, HTTP2ErrorCode.protocolError)
-        }
-        if taken < 0 || nghttp2_session_want_write(raw) != 0 { owner?.sessionBecameDirty() }
+        if nghttp2_session_want_write(raw) != 0 { owner?.sessionBecameDirty() }
+        return taken >= 0
     }
 
     /// Writes frames into `buffer`, as many as fit; returns their bytes, 0 when there is nothing to send. The
@@ -146,9 +144,9 @@ final class HTTP2Session {
     }
 
     /// Tells the peer that the connection ends now.
-    func terminate() {
+    func terminate(_ errorCode: UInt32) {
         guard let raw else { return }
-        nghttp2_session_terminate_session(raw, HTTP2ErrorCode.noError)
+        nghttp2_session_terminate_session(raw, errorCode)
     }
 
     /// Closes every stream: their bytes go nowhere any more. Not from within a callback.
@@ -227,6 +225,7 @@ final class HTTP2Session {
     func consume(_ stream: HTTP2Stream, _ byteCount: Int) {
         guard let raw, byteCount > 0 else { return }
         if stream.hasEndedRemotely || stream.isClosed {
+            // Its own window is of no use to the peer any more; the connection's is.
             nghttp2_session_consume_connection(raw, byteCount)
         } else {
             nghttp2_session_consume(raw, stream.id, byteCount)
@@ -259,10 +258,10 @@ final class HTTP2Session {
     /// Tells the handler, once, and cuts the stream off. nghttp2 may still know it, so `streams` keeps it.
     private func close(_ stream: HTTP2Stream, _ errorCode: UInt32) {
         guard let handler = stream.handler else { return }
-        consume(stream, stream.bytesUnconsumed)
-        stream.bytesUnconsumed = 0
         stream.handler = nil
         stream.session = nil
+        consume(stream, stream.bytesUnconsumed)
+        stream.bytesUnconsumed = 0
         stream.output.discard()
         handler.closed(errorCode: errorCode)
     }
@@ -326,7 +325,9 @@ final class HTTP2Session {
     }
 
     /// Whether the field is within the limits.
-    private func received(_ id: Int32, name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) -> Bool {
+    private func received(
+        _ id: Int32, name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>
+    ) -> Bool {
         guard let stream = stream(id), !stream.isClosed else { return true }
         stream.headerBytes += name.count + value.count + 32
         stream.headerFields += 1

@@ -107,7 +107,7 @@ public final class HTTP2Stream {
         if !isClosed { sendHeaders(HeaderBlock(fields), endStream: endStream) }
     }
 
-    /// Queues `count` body bytes, which `fill` writes.
+    /// Queues `count` body bytes, which `fill` writes; it must not call the stream.
     public func send(count: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Void) {
         guard let session, canSend else { return }
         let room = output.reserve(count)

@@ -14,7 +14,9 @@ struct OutputBuffer: ~Copyable {
     var isEmpty: Bool { tail == head }
 
     /// The bytes that wait, from the oldest on; valid until the next change.
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory.map { $0 + head }, count: count) }
+    var bytes: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: memory.map { $0 + head }, count: count)
+    }
 
     /// Room for `count` bytes behind the last one; they belong to the queue after `commit`.
     mutating func reserve(_ count: Int) -> UnsafeMutableRawBufferPointer {

@@ -94,6 +94,15 @@ struct HeaderFieldTests {
         #expect("\(Status(.deadlineExceeded, "late"))" == "DEADLINE_EXCEEDED: late")
     }
 
+    @Test func aLongMessageIsCutBetweenCharacters() throws {
+        for lead in ["", "a", "ab", "abc"] {
+            let encoded = try #require(fields(Status(.unknown, lead + String(repeating: "😈", count: 1000)))["grpc-message"])
+            let text = percentDecoded(Array(encoded.utf8))
+            #expect(text.utf8.count <= 2048 && text.utf8.count > 2040)
+            #expect(text.hasPrefix(lead + "😈") && text.hasSuffix("😈…"))
+        }
+    }
+
     @Test func aPushbackComesInMillisecondsAndAsRetryInfo() throws {
         let fields = fields(Status(.resourceExhausted, "full", retryPushback: .microseconds(1_500_001)))
         #expect(fields["grpc-retry-pushback-ms"] == "1501")
