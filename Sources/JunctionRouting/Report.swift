@@ -131,8 +131,8 @@ extension RouteFailure.Outcome {
         case .noMatchingDeployment: return "No deployment of \(modelGroup) carries a tag of the call."
         case .unauthenticated: return "The key that the call brought was refused\(because)."
         case .limited:
-            guard let retryAfter else { return "The call is larger than any deployment of \(modelGroup) may take\(because)." }
-            return "Every deployment of \(modelGroup) is at its limit; one frees in \(retryAfter.rounded) s\(because)."
+            let frees = retryAfter.map { "; one frees in \($0.rounded) s" } ?? ""
+            return "Every deployment of \(modelGroup) is at its limit\(frees)\(because)."
         case .unavailable: return "No deployment of \(modelGroup) could answer\(because)."
         case .providerAuthentication: return "No deployment of \(modelGroup) could answer; a configured key was refused."
         case .streamInterrupted: return "The stream broke off after its first content\(because)."
