@@ -1,15 +1,12 @@
 // swift-tools-version: 6.2
-// The modules of Junction and who may import whom: each target lists only targets below it.
+// The modules of Junction and who may import whom: each target lists only targets above it.
 import PackageDescription
 
+let common: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
 /// Modules that need no C: an unsafe expression there does not compile.
-let pure: [SwiftSetting] = [
-    .strictMemorySafety(), .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
-]
+let pure = common + [.strictMemorySafety()]
 /// Thin wrappers over C and the generated code.
-let wrapper: [SwiftSetting] = [
-    .enableExperimentalFeature("Lifetimes"), .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
-]
+let wrapper = common + [.enableExperimentalFeature("Lifetimes")]
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -28,24 +25,28 @@ let package = Package(
         .systemLibrary(name: "CLibraries", path: "Sources/CLibraries/System"),
         .target(name: "CJunctionMessages", dependencies: ["CLibraries"], path: "Sources/CLibraries/Messages"),
         .target(
-            name: "CJSON", path: "Sources/CLibraries/JSON",
-            linkerSettings: [.linkedLibrary("simdjson")]),
+            name: "CJSON", path: "Sources/CLibraries/JSON", linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "JunctionRouting", swiftSettings: pure),
         .target(name: "JunctionProtobuf", dependencies: ["CLibraries"], swiftSettings: wrapper),
         .target(name: "JunctionTransport", dependencies: ["CLibraries"], swiftSettings: wrapper),
         .target(
             name: "JunctionMessages", dependencies: ["CLibraries", "CJunctionMessages", "JunctionProtobuf"],
             swiftSettings: wrapper),
-        .target(name: "JunctionOutbound", dependencies: ["CLibraries", "JunctionTransport"], swiftSettings: wrapper),
         .target(
-            name: "JunctionRPC", dependencies: ["JunctionProtobuf", "JunctionTransport"], swiftSettings: wrapper),
+            name: "JunctionOutbound", dependencies: ["CLibraries", "JunctionTransport"], swiftSettings: wrapper),
         .target(
-            name: "JunctionProviders", dependencies: ["CJSON", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"],
+            name: "JunctionRPC", dependencies: ["CLibraries", "JunctionProtobuf", "JunctionTransport"],
             swiftSettings: wrapper),
         .target(
-            name: "JunctionConfig", dependencies: ["JunctionProviders", "JunctionRouting", yams], swiftSettings: pure),
+            name: "JunctionProviders",
+            dependencies: ["CJSON", "CLibraries", "CJunctionMessages", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"],
+            swiftSettings: wrapper),
         .target(
-            name: "JunctionClient", dependencies: ["JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionTransport"],
+            name: "JunctionConfig", dependencies: ["JunctionProviders", "JunctionRouting", yams],
+            swiftSettings: pure),
+        .target(
+            name: "JunctionClient",
+            dependencies: ["JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionTransport"],
             swiftSettings: pure),
         .target(
             name: "JunctionService",
@@ -56,21 +57,45 @@ let package = Package(
         .executableTarget(
             name: "junction",
             dependencies: [
-                "JunctionClient", "JunctionConfig", "JunctionMessages", "JunctionRPC", "JunctionService", argumentParser,
+                "JunctionClient", "JunctionConfig", "JunctionMessages", "JunctionRPC", "JunctionService",
+                argumentParser,
             ], swiftSettings: pure),
-        // What exercises and measures it.
-        .executableTarget(
-            name: "upstream", dependencies: [], path: "tools/upstream", swiftSettings: []),
-        .testTarget(name: "JunctionRoutingTests", dependencies: ["JunctionRouting"]),
-        .testTarget(name: "JunctionProtobufTests", dependencies: ["JunctionProtobuf", "JunctionMessages"]),
-        .testTarget(name: "JunctionTransportTests", dependencies: ["JunctionTransport"]),
-        .testTarget(name: "JunctionOutboundTests", dependencies: ["JunctionOutbound", "JunctionTransport"]),
-        .testTarget(name: "JunctionRPCTests", dependencies: ["JunctionRPC", "JunctionTransport", "JunctionProtobuf"]),
+
+        // What tests it.
+        .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),
+        .target(
+            name: "Shelf", dependencies: ["CLibraries", "CShelf", "JunctionProtobuf"],
+            path: "Tests/Support/Shelf/Messages", swiftSettings: wrapper),
+        .testTarget(name: "JunctionRoutingTests", dependencies: ["JunctionRouting"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionProtobufTests", dependencies: ["JunctionProtobuf", "JunctionMessages", "Shelf"],
+            swiftSettings: common),
+        .testTarget(name: "JunctionTransportTests", dependencies: ["JunctionTransport"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionOutboundTests", dependencies: ["JunctionOutbound", "JunctionTransport"],
+            swiftSettings: common),
+        .testTarget(
+            name: "JunctionRPCTests",
+            dependencies: [
+                "JunctionClient", "JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionTransport",
+            ], swiftSettings: common),
+        .testTarget(
+            name: "GeneratedStubsTests",
+            dependencies: ["JunctionProtobuf", "JunctionRPC", "JunctionTransport", "Shelf"], swiftSettings: common),
         .testTarget(
             name: "JunctionProvidersTests",
-            dependencies: ["JunctionProviders", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"]),
-        .testTarget(name: "JunctionConfigTests", dependencies: ["JunctionConfig", "JunctionProviders", "JunctionRouting"]),
-        .testTarget(name: "TidyTests", dependencies: []),
+            dependencies: ["JunctionProviders", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"],
+            exclude: ["Goldens"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionConfigTests", dependencies: ["JunctionConfig", "JunctionProviders", "JunctionRouting"],
+            exclude: ["Goldens"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionServiceTests",
+            dependencies: [
+                "JunctionConfig", "JunctionMessages", "JunctionOutbound", "JunctionProtobuf", "JunctionProviders",
+                "JunctionRouting", "JunctionRPC", "JunctionService", "JunctionTransport",
+            ], swiftSettings: common),
+        .testTarget(name: "TidyTests", swiftSettings: common),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

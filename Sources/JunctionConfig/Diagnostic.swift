@@ -3,7 +3,7 @@
 
 /// One fault of a configuration file. An `error` means that there is no configuration to start with; a
 /// `warning` means that something in the file has no effect.
-public struct Diagnostic: Sendable, Equatable, CustomStringConvertible {
+public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
     public enum Severity: String, Sendable {
         case error, warning
     }
@@ -34,5 +34,60 @@ public struct Diagnostic: Sendable, Equatable, CustomStringConvertible {
     public var description: String {
         let place = "\(file):\(line):\(column): \(severity.rawValue): "
         return place + (key.isEmpty ? message : "\(key): \(message)")
+    }
+}
+
+/// A line and column of a file; both start at 1.
+struct Position: Hashable, Comparable {
+    var line: Int
+    var column: Int
+
+    static func < (a: Position, b: Position) -> Bool { (a.line, a.column) < (b.line, b.column) }
+}
+
+/// Where something stands: its position, and the way to it through the keys.
+struct Place: Hashable {
+    var position: Position
+    var path: String
+}
+
+/// A text and where it stands, for faults that are found after reading.
+struct LocatedText {
+    var text: String
+    var place: Place
+    /// Whether it came from the environment, so that no message may show it.
+    var isHidden = false
+}
+
+/// The diagnostics of one file as they are found.
+struct Report {
+    let file: String
+    private var found: [Diagnostic] = []
+    private var known: Set<Diagnostic> = []
+
+    init(file: String) { self.file = file }
+
+    var hasErrors: Bool { found.contains { $0.severity == .error } }
+
+    /// All that was found, in the order of the file.
+    var diagnostics: [Diagnostic] {
+        found.enumerated().sorted {
+            ($0.element.line, $0.element.column, $0.offset) < ($1.element.line, $1.element.column, $1.offset)
+        }.map(\.element)
+    }
+
+    /// Whether an error about that key was found already, so that its absence need not be reported too.
+    func speaks(of path: String) -> Bool { found.contains { $0.severity == .error && $0.key == path } }
+
+    mutating func error(_ place: Place, _ message: String) { add(.error, place, message) }
+
+    mutating func warning(_ place: Place, _ message: String) { add(.warning, place, message) }
+
+    private mutating func add(_ severity: Diagnostic.Severity, _ place: Place, _ message: String) {
+        let diagnostic = Diagnostic(
+            severity: severity, file: file, line: place.position.line, column: place.position.column,
+            key: place.path, message: message)
+        // An aliased node is read once for each alias and would say the same again.
+        if known.insert(diagnostic).inserted { found.append(diagnostic) }
     }
 }

@@ -2,14 +2,6 @@
 // ours. Yams' own error texts quote the file, which holds secrets, so none of them is passed on.
 internal import Yams
 
-/// A place in the file; both numbers start at 1.
-struct Position: Equatable, Comparable {
-    var line: Int
-    var column: Int
-
-    static func < (a: Position, b: Position) -> Bool { (a.line, a.column) < (b.line, b.column) }
-}
-
 struct YAMLNode {
     struct Entry {
         var key: String
@@ -49,7 +41,8 @@ struct YAMLTree {
     static let nodesMax = 200_000
 
     init(parsing text: String) {
-        var text = text
+        // A "\r\n" is one Character in Swift; lines are easier to find without.
+        var text = text.replacing("\r\n", with: "\n")
         // Yams stops at the first mapping with a key given twice. Each is reported and its second key put out
         // of the way, so that one run shows everything else too.
         for _ in 0..<100 {
@@ -110,12 +103,18 @@ struct YAMLTree {
         case YamlError.scanner(let context, let problem, let mark, _),
             YamlError.parser(let context, let problem, let mark, _),
             YamlError.composer(let context, let problem, let mark, _):
-            let where_ = context.map { " \($0.text) (line \($0.mark.line))" } ?? ""
-            return YAMLFault(position: at(mark), key: "", message: "This is not valid YAML:\(where_) \(problem).")
+            let place = context.map { " \($0.text) (line \($0.mark.line))" } ?? ""
+            if let tab = indentingTab(in: text, near: mark.line) {
+                return YAMLFault(
+                    position: tab, key: "", message: "A tab indents this line. YAML takes only spaces there.")
+            }
+            return YAMLFault(
+                position: at(mark), key: "", message: "This is not valid YAML:\(place) \(problem).")
         case YamlError.reader(let problem, let offset, _, _):
             let before = text.prefix(offset ?? 0)
             let line = before.count { $0 == "\n" || $0 == "\r\n" } + 1
-            let column = (before.split(separator: "\n", omittingEmptySubsequences: false).last?.count ?? 0) + 1
+            let column =
+                (before.split(separator: "\n", omittingEmptySubsequences: false).last?.count ?? 0) + 1
             return YAMLFault(
                 position: Position(line: line, column: column), key: "",
                 message: "This cannot be read as YAML: \(problem).")
@@ -124,8 +123,20 @@ struct YAMLTree {
                 position: fault.position, key: "",
                 message: "The file has more than \(nodesMax) values once its aliases are unfolded.")
         default:
-            return YAMLFault(position: Position(line: 1, column: 1), key: "", message: "This is not valid YAML.")
+            return YAMLFault(
+                position: Position(line: 1, column: 1), key: "", message: "This is not valid YAML.")
         }
+    }
+
+    /// The place of a tab among the spaces before a line's text, on the line of a fault or just above.
+    private static func indentingTab(in text: String, near line: Int) -> Position? {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        for number in [line, line - 1] where lines.indices.contains(number - 1) {
+            let indent = lines[number - 1].prefix { $0 == " " || $0 == "\t" }
+            guard let tab = indent.firstIndex(of: "\t") else { continue }
+            return Position(line: number, column: indent.distance(from: indent.startIndex, to: tab) + 1)
+        }
+        return nil
     }
 
     private struct Unfolding {
@@ -135,7 +146,8 @@ struct YAMLTree {
         private var nodes = 0
 
         mutating func node(_ node: Node) throws -> YAMLNode {
-            let position = node.mark.map { Position(line: $0.line, column: $0.column) } ?? Position(line: 1, column: 1)
+            let position =
+                node.mark.map { Position(line: $0.line, column: $0.column) } ?? Position(line: 1, column: 1)
             nodes += 1
             if nodes > YAMLTree.nodesMax { throw TooLarge(position: position) }
             switch node {
@@ -143,14 +155,16 @@ struct YAMLTree {
                 let plain = scalar.style == .plain || scalar.style == .any
                 return YAMLNode(content: .scalar(scalar.string, plain: plain), position: position)
             case .sequence(let sequence):
-                return YAMLNode(content: .sequence(try sequence.map { try self.node($0) }), position: position)
+                return YAMLNode(
+                    content: .sequence(try sequence.map { try self.node($0) }), position: position)
             case .mapping(let mapping):
                 var own: [YAMLNode.Entry] = []
                 var merged: [YAMLNode.Entry] = []
                 for (key, value) in mapping {
                     let at = key.mark.map { Position(line: $0.line, column: $0.column) } ?? position
                     guard case .scalar(let name) = key else {
-                        faults.append(YAMLFault(position: at, key: "", message: "A key must be a plain text."))
+                        faults.append(
+                            YAMLFault(position: at, key: "", message: "A key must be a plain text."))
                         continue
                     }
                     if name.string.hasPrefix(YAMLTree.setAsidePrefix) { continue }

@@ -4,7 +4,7 @@ public import JunctionProtobuf
 
 extension JunctionV1 {
     /// Who speaks in a message.
-    public enum Role: RawRepresentable, Hashable, Sendable {
+    public enum Role: RawRepresentable, Hashable, Sendable, FieldElement {
         /// Not said: refused.
         case unspecified
         /// Instructions that rank above the user's.
@@ -22,33 +22,41 @@ extension JunctionV1 {
 
         public init(rawValue: Int32) {
             self = switch rawValue {
-                case 0: .unspecified
-                case 1: .system
-                case 2: .developer
-                case 3: .user
-                case 4: .assistant
-                case 5: .tool
-                default: .unrecognized(rawValue)
+            case 0: .unspecified
+            case 1: .system
+            case 2: .developer
+            case 3: .user
+            case 4: .assistant
+            case 5: .tool
+            default: .unrecognized(rawValue)
             }
         }
 
         public var rawValue: Int32 {
             switch self {
-                case .unspecified: 0
-                case .system: 1
-                case .developer: 2
-                case .user: 3
-                case .assistant: 4
-                case .tool: 5
-                case .unrecognized(let number): number
+            case .unspecified: 0
+            case .system: 1
+            case .developer: 2
+            case .user: 3
+            case .assistant: 4
+            case .tool: 5
+            case .unrecognized(let number): number
             }
+        }
+
+        public init(stored: Junction__V1__Role) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__Role {
+            Junction__V1__Role(rawValue: .init(truncatingIfNeeded: rawValue))
         }
     }
 }
 
 extension JunctionV1 {
     /// Whether the model calls a tool.
-    public enum ToolChoiceMode: RawRepresentable, Hashable, Sendable {
+    public enum ToolChoiceMode: RawRepresentable, Hashable, Sendable, FieldElement {
         /// Not said: as TOOL_CHOICE_MODE_AUTO.
         case unspecified
         /// The model decides.
@@ -64,31 +72,39 @@ extension JunctionV1 {
 
         public init(rawValue: Int32) {
             self = switch rawValue {
-                case 0: .unspecified
-                case 1: .auto
-                case 2: .none
-                case 3: .required
-                case 4: .function
-                default: .unrecognized(rawValue)
+            case 0: .unspecified
+            case 1: .auto
+            case 2: .none
+            case 3: .required
+            case 4: .function
+            default: .unrecognized(rawValue)
             }
         }
 
         public var rawValue: Int32 {
             switch self {
-                case .unspecified: 0
-                case .auto: 1
-                case .none: 2
-                case .required: 3
-                case .function: 4
-                case .unrecognized(let number): number
+            case .unspecified: 0
+            case .auto: 1
+            case .none: 2
+            case .required: 3
+            case .function: 4
+            case .unrecognized(let number): number
             }
+        }
+
+        public init(stored: Junction__V1__ToolChoiceMode) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__ToolChoiceMode {
+            Junction__V1__ToolChoiceMode(rawValue: .init(truncatingIfNeeded: rawValue))
         }
     }
 }
 
 extension JunctionV1 {
     /// Forms of an answer.
-    public enum ResponseFormatType: RawRepresentable, Hashable, Sendable {
+    public enum ResponseFormatType: RawRepresentable, Hashable, Sendable, FieldElement {
         /// Not said: as RESPONSE_FORMAT_TYPE_TEXT.
         case unspecified
         /// Free text.
@@ -102,29 +118,37 @@ extension JunctionV1 {
 
         public init(rawValue: Int32) {
             self = switch rawValue {
-                case 0: .unspecified
-                case 1: .text
-                case 2: .jsonObject
-                case 3: .jsonSchema
-                default: .unrecognized(rawValue)
+            case 0: .unspecified
+            case 1: .text
+            case 2: .jsonObject
+            case 3: .jsonSchema
+            default: .unrecognized(rawValue)
             }
         }
 
         public var rawValue: Int32 {
             switch self {
-                case .unspecified: 0
-                case .text: 1
-                case .jsonObject: 2
-                case .jsonSchema: 3
-                case .unrecognized(let number): number
+            case .unspecified: 0
+            case .text: 1
+            case .jsonObject: 2
+            case .jsonSchema: 3
+            case .unrecognized(let number): number
             }
+        }
+
+        public init(stored: Junction__V1__ResponseFormatType) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__ResponseFormatType {
+            Junction__V1__ResponseFormatType(rawValue: .init(truncatingIfNeeded: rawValue))
         }
     }
 }
 
 extension JunctionV1 {
     /// What to do with a stream that breaks after its first content.
-    public enum StreamRescue: RawRepresentable, Hashable, Sendable {
+    public enum StreamRescue: RawRepresentable, Hashable, Sendable, FieldElement {
         /// Not said: as configured.
         case unspecified
         /// It ends with an error.
@@ -136,27 +160,35 @@ extension JunctionV1 {
 
         public init(rawValue: Int32) {
             self = switch rawValue {
-                case 0: .unspecified
-                case 1: .never
-                case 2: .`continue`
-                default: .unrecognized(rawValue)
+            case 0: .unspecified
+            case 1: .never
+            case 2: .`continue`
+            default: .unrecognized(rawValue)
             }
         }
 
         public var rawValue: Int32 {
             switch self {
-                case .unspecified: 0
-                case .never: 1
-                case .`continue`: 2
-                case .unrecognized(let number): number
+            case .unspecified: 0
+            case .never: 1
+            case .`continue`: 2
+            case .unrecognized(let number): number
             }
+        }
+
+        public init(stored: Junction__V1__StreamRescue) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__StreamRescue {
+            Junction__V1__StreamRescue(rawValue: .init(truncatingIfNeeded: rawValue))
         }
     }
 }
 
 extension JunctionV1 {
     /// Why an answer ended.
-    public enum FinishReason: RawRepresentable, Hashable, Sendable {
+    public enum FinishReason: RawRepresentable, Hashable, Sendable, FieldElement {
         /// Not yet ended, or not said.
         case unspecified
         /// It was complete, or a stop text came.
@@ -174,33 +206,41 @@ extension JunctionV1 {
 
         public init(rawValue: Int32) {
             self = switch rawValue {
-                case 0: .unspecified
-                case 1: .stop
-                case 2: .length
-                case 3: .toolCalls
-                case 4: .contentFilter
-                case 5: .other
-                default: .unrecognized(rawValue)
+            case 0: .unspecified
+            case 1: .stop
+            case 2: .length
+            case 3: .toolCalls
+            case 4: .contentFilter
+            case 5: .other
+            default: .unrecognized(rawValue)
             }
         }
 
         public var rawValue: Int32 {
             switch self {
-                case .unspecified: 0
-                case .stop: 1
-                case .length: 2
-                case .toolCalls: 3
-                case .contentFilter: 4
-                case .other: 5
-                case .unrecognized(let number): number
+            case .unspecified: 0
+            case .stop: 1
+            case .length: 2
+            case .toolCalls: 3
+            case .contentFilter: 4
+            case .other: 5
+            case .unrecognized(let number): number
             }
+        }
+
+        public init(stored: Junction__V1__FinishReason) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__FinishReason {
+            Junction__V1__FinishReason(rawValue: .init(truncatingIfNeeded: rawValue))
         }
     }
 }
 
 extension JunctionV1 {
     /// How an attempt ended.
-    public enum AttemptOutcome: RawRepresentable, Hashable, Sendable {
+    public enum AttemptOutcome: RawRepresentable, Hashable, Sendable, FieldElement {
         /// Not ended.
         case unspecified
         /// It answered.
@@ -238,53 +278,61 @@ extension JunctionV1 {
 
         public init(rawValue: Int32) {
             self = switch rawValue {
-                case 0: .unspecified
-                case 1: .success
-                case 2: .connectionFailed
-                case 3: .timeout
-                case 4: .rateLimited
-                case 5: .overloaded
-                case 6: .serverError
-                case 7: .authenticationFailed
-                case 8: .notFound
-                case 9: .badRequest
-                case 10: .contextWindowExceeded
-                case 11: .contentPolicy
-                case 12: .malformedResponse
-                case 13: .streamCut
-                case 14: .cancelled
-                case 15: .quotaExhausted
-                default: .unrecognized(rawValue)
+            case 0: .unspecified
+            case 1: .success
+            case 2: .connectionFailed
+            case 3: .timeout
+            case 4: .rateLimited
+            case 5: .overloaded
+            case 6: .serverError
+            case 7: .authenticationFailed
+            case 8: .notFound
+            case 9: .badRequest
+            case 10: .contextWindowExceeded
+            case 11: .contentPolicy
+            case 12: .malformedResponse
+            case 13: .streamCut
+            case 14: .cancelled
+            case 15: .quotaExhausted
+            default: .unrecognized(rawValue)
             }
         }
 
         public var rawValue: Int32 {
             switch self {
-                case .unspecified: 0
-                case .success: 1
-                case .connectionFailed: 2
-                case .timeout: 3
-                case .rateLimited: 4
-                case .overloaded: 5
-                case .serverError: 6
-                case .authenticationFailed: 7
-                case .notFound: 8
-                case .badRequest: 9
-                case .contextWindowExceeded: 10
-                case .contentPolicy: 11
-                case .malformedResponse: 12
-                case .streamCut: 13
-                case .cancelled: 14
-                case .quotaExhausted: 15
-                case .unrecognized(let number): number
+            case .unspecified: 0
+            case .success: 1
+            case .connectionFailed: 2
+            case .timeout: 3
+            case .rateLimited: 4
+            case .overloaded: 5
+            case .serverError: 6
+            case .authenticationFailed: 7
+            case .notFound: 8
+            case .badRequest: 9
+            case .contextWindowExceeded: 10
+            case .contentPolicy: 11
+            case .malformedResponse: 12
+            case .streamCut: 13
+            case .cancelled: 14
+            case .quotaExhausted: 15
+            case .unrecognized(let number): number
             }
+        }
+
+        public init(stored: Junction__V1__AttemptOutcome) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__AttemptOutcome {
+            Junction__V1__AttemptOutcome(rawValue: .init(truncatingIfNeeded: rawValue))
         }
     }
 }
 
 extension JunctionV1 {
     /// What Complete is asked.
-    public struct CompleteRequest: ProtobufMessage, Hashable {
+    public struct CompleteRequest: ProtobufMessage {
         /// What to ask the model.
         public var completion: JunctionV1.Completion?
         /// How to route this one call; absent: as the configuration says.
@@ -294,14 +342,14 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.CompleteRequest" }
 
         public init(_ view: View) {
-            completion = view.completion.map { JunctionV1.Completion($0) }
-            routing = view.routing.map { JunctionV1.Routing($0) }
+            self.completion = view.completion.map { JunctionV1.Completion($0) }
+            self.routing = view.routing.map { JunctionV1.Routing($0) }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.completion = completion.map { $0.view(in: arena) }
-            view.routing = routing.map { $0.view(in: arena) }
+            view.completion = self.completion.map { $0.view(in: arena) }
+            view.routing = self.routing.map { $0.view(in: arena) }
             return view
         }
 
@@ -310,10 +358,10 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__CompleteRequest>
             public init(raw: UnsafeMutablePointer<Junction__V1__CompleteRequest>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__CompleteRequest()
                 junction__v1__complete_request__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// What to ask the model.
@@ -333,7 +381,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// What Stream is asked.
-    public struct StreamRequest: ProtobufMessage, Hashable {
+    public struct StreamRequest: ProtobufMessage {
         /// What to ask the model.
         public var completion: JunctionV1.Completion?
         /// How to route this one call; absent: as the configuration says.
@@ -343,14 +391,14 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.StreamRequest" }
 
         public init(_ view: View) {
-            completion = view.completion.map { JunctionV1.Completion($0) }
-            routing = view.routing.map { JunctionV1.Routing($0) }
+            self.completion = view.completion.map { JunctionV1.Completion($0) }
+            self.routing = view.routing.map { JunctionV1.Routing($0) }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.completion = completion.map { $0.view(in: arena) }
-            view.routing = routing.map { $0.view(in: arena) }
+            view.completion = self.completion.map { $0.view(in: arena) }
+            view.routing = self.routing.map { $0.view(in: arena) }
             return view
         }
 
@@ -359,10 +407,10 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__StreamRequest>
             public init(raw: UnsafeMutablePointer<Junction__V1__StreamRequest>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__StreamRequest()
                 junction__v1__stream_request__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// What to ask the model.
@@ -382,7 +430,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A chat completion as providers have it. Fields mean what they mean in OpenAI's chat API unless said.
-    public struct Completion: ProtobufMessage, Hashable {
+    public struct Completion: ProtobufMessage {
         /// The model group to ask (`model_name` in the configuration), an alias of one, or a deployment id.
         public var model: String = ""
         /// The conversation so far, oldest first. At least one.
@@ -431,58 +479,58 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Completion" }
 
         public init(_ view: View) {
-            model = String(view.model)
-            messages = view.messages.map { JunctionV1.Message($0) }
-            tools = view.tools.map { JunctionV1.Tool($0) }
-            toolChoice = view.toolChoice.map { JunctionV1.ToolChoice($0) }
-            responseFormat = view.responseFormat.map { JunctionV1.ResponseFormat($0) }
-            temperature = view.temperature.map { $0 }
-            topP = view.topP.map { $0 }
-            maxTokens = view.maxTokens.map { $0 }
-            stop = view.stop.map { String($0) }
-            n = view.n.map { $0 }
-            seed = view.seed.map { $0 }
-            presencePenalty = view.presencePenalty.map { $0 }
-            frequencyPenalty = view.frequencyPenalty.map { $0 }
-            logprobs = view.logprobs.map { $0 }
-            topLogprobs = view.topLogprobs.map { $0 }
-            logitBias = Dictionary(view.logitBias.filter { _ in true }.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-            parallelToolCalls = view.parallelToolCalls.map { $0 }
-            reasoningEffort = String(view.reasoningEffort)
-            user = String(view.user)
-            metadata = Dictionary(view.metadata.filter { _ in true }.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
-            extraParametersJson = String(view.extraParametersJson)
+            self.model = String(view.model)
+            self.messages = view.messages.map { JunctionV1.Message($0) }
+            self.tools = view.tools.map { JunctionV1.Tool($0) }
+            self.toolChoice = view.toolChoice.map { JunctionV1.ToolChoice($0) }
+            self.responseFormat = view.responseFormat.map { JunctionV1.ResponseFormat($0) }
+            self.temperature = view.temperature
+            self.topP = view.topP
+            self.maxTokens = view.maxTokens
+            self.stop = view.stop.map { String($0) }
+            self.n = view.n
+            self.seed = view.seed
+            self.presencePenalty = view.presencePenalty
+            self.frequencyPenalty = view.frequencyPenalty
+            self.logprobs = view.logprobs
+            self.topLogprobs = view.topLogprobs
+            self.logitBias = .init(view.logitBias.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+            self.parallelToolCalls = view.parallelToolCalls
+            self.reasoningEffort = String(view.reasoningEffort)
+            self.user = String(view.user)
+            self.metadata = .init(view.metadata.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
+            self.extraParametersJson = String(view.extraParametersJson)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.model = arena.text(model)
-            view.setMessages(messages.map { $0.view(in: arena) }, in: arena)
-            view.setTools(tools.map { $0.view(in: arena) }, in: arena)
-            view.toolChoice = toolChoice.map { $0.view(in: arena) }
-            view.responseFormat = responseFormat.map { $0.view(in: arena) }
-            view.temperature = temperature
-            view.topP = topP
-            view.maxTokens = maxTokens
-            view.setStop(stop.map { arena.text($0) }, in: arena)
-            view.n = n
-            view.seed = seed
-            view.presencePenalty = presencePenalty
-            view.frequencyPenalty = frequencyPenalty
-            view.logprobs = logprobs
-            view.topLogprobs = topLogprobs
-            for (entry, item) in zip(view.setLogitBias(count: logitBias.count, in: arena), logitBias) {
+            view.model = arena.text(self.model)
+            view.setMessages(self.messages.map { $0.view(in: arena) }, in: arena)
+            view.setTools(self.tools.map { $0.view(in: arena) }, in: arena)
+            view.toolChoice = self.toolChoice.map { $0.view(in: arena) }
+            view.responseFormat = self.responseFormat.map { $0.view(in: arena) }
+            view.temperature = self.temperature
+            view.topP = self.topP
+            view.maxTokens = self.maxTokens
+            view.setStop(self.stop.map { arena.text($0) }, in: arena)
+            view.n = self.n
+            view.seed = self.seed
+            view.presencePenalty = self.presencePenalty
+            view.frequencyPenalty = self.frequencyPenalty
+            view.logprobs = self.logprobs
+            view.topLogprobs = self.topLogprobs
+            for (entry, item) in zip(view.setLogitBias(count: self.logitBias.count, in: arena), self.logitBias) {
                 entry.key = item.key
                 entry.value = item.value
             }
-            view.parallelToolCalls = parallelToolCalls
-            view.reasoningEffort = arena.text(reasoningEffort)
-            view.user = arena.text(user)
-            for (entry, item) in zip(view.setMetadata(count: metadata.count, in: arena), metadata) {
+            view.parallelToolCalls = self.parallelToolCalls
+            view.reasoningEffort = arena.text(self.reasoningEffort)
+            view.user = arena.text(self.user)
+            for (entry, item) in zip(view.setMetadata(count: self.metadata.count, in: arena), self.metadata) {
                 entry.key = arena.text(item.key)
                 entry.value = arena.text(item.value)
             }
-            view.extraParametersJson = arena.text(extraParametersJson)
+            view.extraParametersJson = arena.text(self.extraParametersJson)
             return view
         }
 
@@ -491,44 +539,44 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Completion>
             public init(raw: UnsafeMutablePointer<Junction__V1__Completion>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Completion()
                 junction__v1__completion__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// The model group to ask (`model_name` in the configuration), an alias of one, or a deployment id.
             public var model: Text {
-                get { Text(raw.pointee.model) }
-                nonmutating set { raw.pointee.model = newValue.pointer }
+                get { Text(stored: raw.pointee.model) }
+                nonmutating set { raw.pointee.model = newValue.stored }
             }
 
             /// The conversation so far, oldest first. At least one.
-            public var messages: RepeatedView<JunctionV1.Message.View> { RepeatedView<JunctionV1.Message.View>(raw.pointee.messages, count: Int(raw.pointee.n_messages)) }
+            public var messages: Repeated<JunctionV1.Message.View> { .init(raw.pointee.messages, count: raw.pointee.n_messages) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setMessages(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.Message.View> {
+            public func setMessages(count: Int, in arena: Arena) -> Repeated<JunctionV1.Message.View> {
                 raw.pointee.messages = arena.emptyMessages(JunctionV1.Message.View.self, count: count)
                 raw.pointee.n_messages = count
-                return messages
+                return self.messages
             }
-            public func setMessages(_ messages: [JunctionV1.Message.View], in arena: Arena) {
-                raw.pointee.messages = arena.array(messages.map(\.raw))
-                raw.pointee.n_messages = messages.count
+            public func setMessages(_ elements: [JunctionV1.Message.View], in arena: Arena) {
+                raw.pointee.messages = arena.array(elements)
+                raw.pointee.n_messages = elements.count
             }
 
             /// Tools that the model may call.
-            public var tools: RepeatedView<JunctionV1.Tool.View> { RepeatedView<JunctionV1.Tool.View>(raw.pointee.tools, count: Int(raw.pointee.n_tools)) }
+            public var tools: Repeated<JunctionV1.Tool.View> { .init(raw.pointee.tools, count: raw.pointee.n_tools) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setTools(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.Tool.View> {
+            public func setTools(count: Int, in arena: Arena) -> Repeated<JunctionV1.Tool.View> {
                 raw.pointee.tools = arena.emptyMessages(JunctionV1.Tool.View.self, count: count)
                 raw.pointee.n_tools = count
-                return tools
+                return self.tools
             }
-            public func setTools(_ messages: [JunctionV1.Tool.View], in arena: Arena) {
-                raw.pointee.tools = arena.array(messages.map(\.raw))
-                raw.pointee.n_tools = messages.count
+            public func setTools(_ elements: [JunctionV1.Tool.View], in arena: Arena) {
+                raw.pointee.tools = arena.array(elements)
+                raw.pointee.n_tools = elements.count
             }
 
             /// Which tool the model must or must not call; absent: the model decides.
@@ -547,12 +595,8 @@ extension JunctionV1 {
             public var temperature: Double? {
                 get { raw.pointee.optional_temperature_case.rawValue == 6 ? raw.pointee.temperature : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_temperature_case = Junction__V1__Completion__OptionalTemperatureCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_temperature_case = Junction__V1__Completion__OptionalTemperatureCase(rawValue: 6)
-                    raw.pointee.temperature = value
+                    raw.pointee.optional_temperature_case.rawValue = newValue == nil ? 0 : 6
+                    if let newValue { raw.pointee.temperature = newValue }
                 }
             }
 
@@ -560,12 +604,8 @@ extension JunctionV1 {
             public var topP: Double? {
                 get { raw.pointee.optional_top_p_case.rawValue == 7 ? raw.pointee.top_p : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_top_p_case = Junction__V1__Completion__OptionalTopPCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_top_p_case = Junction__V1__Completion__OptionalTopPCase(rawValue: 7)
-                    raw.pointee.top_p = value
+                    raw.pointee.optional_top_p_case.rawValue = newValue == nil ? 0 : 7
+                    if let newValue { raw.pointee.top_p = newValue }
                 }
             }
 
@@ -573,32 +613,24 @@ extension JunctionV1 {
             public var maxTokens: Int32? {
                 get { raw.pointee.optional_max_tokens_case.rawValue == 8 ? raw.pointee.max_tokens : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_max_tokens_case = Junction__V1__Completion__OptionalMaxTokensCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_max_tokens_case = Junction__V1__Completion__OptionalMaxTokensCase(rawValue: 8)
-                    raw.pointee.max_tokens = value
+                    raw.pointee.optional_max_tokens_case.rawValue = newValue == nil ? 0 : 8
+                    if let newValue { raw.pointee.max_tokens = newValue }
                 }
             }
 
             /// Texts that end the answer; most providers take up to four.
-            public var stop: RepeatedText { RepeatedText(raw.pointee.stop, count: Int(raw.pointee.n_stop)) }
-            public func setStop(_ values: [Text], in arena: Arena) {
-                raw.pointee.stop = arena.array(values.map { $0.pointer })
-                raw.pointee.n_stop = values.count
+            public var stop: Repeated<Text> { .init(raw.pointee.stop, count: raw.pointee.n_stop) }
+            public func setStop(_ elements: [Text], in arena: Arena) {
+                raw.pointee.stop = arena.array(elements)
+                raw.pointee.n_stop = elements.count
             }
 
             /// How many choices to generate. At least 1.
             public var n: Int32? {
                 get { raw.pointee.optional_n_case.rawValue == 10 ? raw.pointee.n : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_n_case = Junction__V1__Completion__OptionalNCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_n_case = Junction__V1__Completion__OptionalNCase(rawValue: 10)
-                    raw.pointee.n = value
+                    raw.pointee.optional_n_case.rawValue = newValue == nil ? 0 : 10
+                    if let newValue { raw.pointee.n = newValue }
                 }
             }
 
@@ -606,12 +638,8 @@ extension JunctionV1 {
             public var seed: Int64? {
                 get { raw.pointee.optional_seed_case.rawValue == 11 ? raw.pointee.seed : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_seed_case = Junction__V1__Completion__OptionalSeedCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_seed_case = Junction__V1__Completion__OptionalSeedCase(rawValue: 11)
-                    raw.pointee.seed = value
+                    raw.pointee.optional_seed_case.rawValue = newValue == nil ? 0 : 11
+                    if let newValue { raw.pointee.seed = newValue }
                 }
             }
 
@@ -619,12 +647,8 @@ extension JunctionV1 {
             public var presencePenalty: Double? {
                 get { raw.pointee.optional_presence_penalty_case.rawValue == 12 ? raw.pointee.presence_penalty : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_presence_penalty_case = Junction__V1__Completion__OptionalPresencePenaltyCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_presence_penalty_case = Junction__V1__Completion__OptionalPresencePenaltyCase(rawValue: 12)
-                    raw.pointee.presence_penalty = value
+                    raw.pointee.optional_presence_penalty_case.rawValue = newValue == nil ? 0 : 12
+                    if let newValue { raw.pointee.presence_penalty = newValue }
                 }
             }
 
@@ -632,25 +656,17 @@ extension JunctionV1 {
             public var frequencyPenalty: Double? {
                 get { raw.pointee.optional_frequency_penalty_case.rawValue == 13 ? raw.pointee.frequency_penalty : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_frequency_penalty_case = Junction__V1__Completion__OptionalFrequencyPenaltyCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_frequency_penalty_case = Junction__V1__Completion__OptionalFrequencyPenaltyCase(rawValue: 13)
-                    raw.pointee.frequency_penalty = value
+                    raw.pointee.optional_frequency_penalty_case.rawValue = newValue == nil ? 0 : 13
+                    if let newValue { raw.pointee.frequency_penalty = newValue }
                 }
             }
 
             /// Whether log probabilities of the answer's tokens are wanted.
             public var logprobs: Bool? {
-                get { raw.pointee.optional_logprobs_case.rawValue == 14 ? raw.pointee.logprobs != 0 : nil }
+                get { raw.pointee.optional_logprobs_case.rawValue == 14 ? Bool(stored: raw.pointee.logprobs) : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_logprobs_case = Junction__V1__Completion__OptionalLogprobsCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_logprobs_case = Junction__V1__Completion__OptionalLogprobsCase(rawValue: 14)
-                    raw.pointee.logprobs = value ? 1 : 0
+                    raw.pointee.optional_logprobs_case.rawValue = newValue == nil ? 0 : 14
+                    if let newValue { raw.pointee.logprobs = newValue.stored }
                 }
             }
 
@@ -658,95 +674,72 @@ extension JunctionV1 {
             public var topLogprobs: Int32? {
                 get { raw.pointee.optional_top_logprobs_case.rawValue == 16 ? raw.pointee.top_logprobs : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_top_logprobs_case = Junction__V1__Completion__OptionalTopLogprobsCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_top_logprobs_case = Junction__V1__Completion__OptionalTopLogprobsCase(rawValue: 16)
-                    raw.pointee.top_logprobs = value
+                    raw.pointee.optional_top_logprobs_case.rawValue = newValue == nil ? 0 : 16
+                    if let newValue { raw.pointee.top_logprobs = newValue }
                 }
             }
 
             /// Bias by token id, -100 to 100.
-            public var logitBias: RepeatedView<JunctionV1.Completion.LogitBiasEntry.View> { RepeatedView<JunctionV1.Completion.LogitBiasEntry.View>(raw.pointee.logit_bias, count: Int(raw.pointee.n_logit_bias)) }
+            public var logitBias: Repeated<JunctionV1.Completion.LogitBiasEntry.View> { .init(raw.pointee.logit_bias, count: raw.pointee.n_logit_bias) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setLogitBias(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.Completion.LogitBiasEntry.View> {
+            public func setLogitBias(count: Int, in arena: Arena) -> Repeated<JunctionV1.Completion.LogitBiasEntry.View> {
                 raw.pointee.logit_bias = arena.emptyMessages(JunctionV1.Completion.LogitBiasEntry.View.self, count: count)
                 raw.pointee.n_logit_bias = count
-                return logitBias
+                return self.logitBias
             }
 
             /// Whether the model may call several tools in one turn.
             public var parallelToolCalls: Bool? {
-                get { raw.pointee.optional_parallel_tool_calls_case.rawValue == 18 ? raw.pointee.parallel_tool_calls != 0 : nil }
+                get { raw.pointee.optional_parallel_tool_calls_case.rawValue == 18 ? Bool(stored: raw.pointee.parallel_tool_calls) : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_parallel_tool_calls_case = Junction__V1__Completion__OptionalParallelToolCallsCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_parallel_tool_calls_case = Junction__V1__Completion__OptionalParallelToolCallsCase(rawValue: 18)
-                    raw.pointee.parallel_tool_calls = value ? 1 : 0
+                    raw.pointee.optional_parallel_tool_calls_case.rawValue = newValue == nil ? 0 : 18
+                    if let newValue { raw.pointee.parallel_tool_calls = newValue.stored }
                 }
             }
 
             /// How hard a reasoning model thinks: "minimal", "low", "medium", "high"; empty: its default.
             public var reasoningEffort: Text {
-                get { Text(raw.pointee.reasoning_effort) }
-                nonmutating set { raw.pointee.reasoning_effort = newValue.pointer }
+                get { Text(stored: raw.pointee.reasoning_effort) }
+                nonmutating set { raw.pointee.reasoning_effort = newValue.stored }
             }
 
             /// The end user on whose behalf the caller asks; passed to providers that take one.
             public var user: Text {
-                get { Text(raw.pointee.user) }
-                nonmutating set { raw.pointee.user = newValue.pointer }
+                get { Text(stored: raw.pointee.user) }
+                nonmutating set { raw.pointee.user = newValue.stored }
             }
 
             /// Labels passed to providers that keep them.
-            public var metadata: RepeatedView<JunctionV1.Completion.MetadataEntry.View> { RepeatedView<JunctionV1.Completion.MetadataEntry.View>(raw.pointee.metadata, count: Int(raw.pointee.n_metadata)) }
+            public var metadata: Repeated<JunctionV1.Completion.MetadataEntry.View> { .init(raw.pointee.metadata, count: raw.pointee.n_metadata) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setMetadata(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.Completion.MetadataEntry.View> {
+            public func setMetadata(count: Int, in arena: Arena) -> Repeated<JunctionV1.Completion.MetadataEntry.View> {
                 raw.pointee.metadata = arena.emptyMessages(JunctionV1.Completion.MetadataEntry.View.self, count: count)
                 raw.pointee.n_metadata = count
-                return metadata
+                return self.metadata
             }
 
             /// A JSON object whose members are added to the provider's request as they are. Members that
             /// Junction writes itself (model, messages, stream) are refused.
             public var extraParametersJson: Text {
-                get { Text(raw.pointee.extra_parameters_json) }
-                nonmutating set { raw.pointee.extra_parameters_json = newValue.pointer }
+                get { Text(stored: raw.pointee.extra_parameters_json) }
+                nonmutating set { raw.pointee.extra_parameters_json = newValue.stored }
             }
         }
-        public struct LogitBiasEntry: ProtobufMessage, Hashable {
-            public var key: Int32 = 0
-            public var value: Float = 0
 
-            public init() {}
-            public static var fullName: String { "junction.v1.Completion.LogitBiasEntry" }
-
-            public init(_ view: View) {
-                key = view.key
-                value = view.value
-            }
-
-            public func view(in arena: Arena) -> View {
-                let view = View(in: arena)
-                view.key = key
-                view.value = value
-                return view
-            }
+        /// An entry of a map.
+        public enum LogitBiasEntry {
 
             /// The message in an arena: a reference, valid until the arena is reset.
             @safe
             public struct View: MessageView {
                 public let raw: UnsafeMutablePointer<Junction__V1__Completion__LogitBiasEntry>
                 public init(raw: UnsafeMutablePointer<Junction__V1__Completion__LogitBiasEntry>) { self.raw = raw }
-                nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+                nonisolated(unsafe) public static let descriptor = {
                     var message = Junction__V1__Completion__LogitBiasEntry()
                     junction__v1__completion__logit_bias_entry__init(&message)
-                    return message.base.descriptor
+                    return message.base.descriptor!
                 }()
 
                 public var key: Int32 {
@@ -760,44 +753,29 @@ extension JunctionV1 {
                 }
             }
         }
-        public struct MetadataEntry: ProtobufMessage, Hashable {
-            public var key: String = ""
-            public var value: String = ""
 
-            public init() {}
-            public static var fullName: String { "junction.v1.Completion.MetadataEntry" }
-
-            public init(_ view: View) {
-                key = String(view.key)
-                value = String(view.value)
-            }
-
-            public func view(in arena: Arena) -> View {
-                let view = View(in: arena)
-                view.key = arena.text(key)
-                view.value = arena.text(value)
-                return view
-            }
+        /// An entry of a map.
+        public enum MetadataEntry {
 
             /// The message in an arena: a reference, valid until the arena is reset.
             @safe
             public struct View: MessageView {
                 public let raw: UnsafeMutablePointer<Junction__V1__Completion__MetadataEntry>
                 public init(raw: UnsafeMutablePointer<Junction__V1__Completion__MetadataEntry>) { self.raw = raw }
-                nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+                nonisolated(unsafe) public static let descriptor = {
                     var message = Junction__V1__Completion__MetadataEntry()
                     junction__v1__completion__metadata_entry__init(&message)
-                    return message.base.descriptor
+                    return message.base.descriptor!
                 }()
 
                 public var key: Text {
-                    get { Text(raw.pointee.key) }
-                    nonmutating set { raw.pointee.key = newValue.pointer }
+                    get { Text(stored: raw.pointee.key) }
+                    nonmutating set { raw.pointee.key = newValue.stored }
                 }
 
                 public var value: Text {
-                    get { Text(raw.pointee.value) }
-                    nonmutating set { raw.pointee.value = newValue.pointer }
+                    get { Text(stored: raw.pointee.value) }
+                    nonmutating set { raw.pointee.value = newValue.stored }
                 }
             }
         }
@@ -806,9 +784,9 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// One message of the conversation.
-    public struct Message: ProtobufMessage, Hashable {
+    public struct Message: ProtobufMessage {
         /// Who speaks.
-        public var role: JunctionV1.Role = JunctionV1.Role(rawValue: 0)
+        public var role: JunctionV1.Role = .init(rawValue: 0)
         /// The message as plain text. Used when `parts` is empty.
         public var content: String = ""
         /// The message in parts, where text alone does not do.
@@ -826,24 +804,24 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Message" }
 
         public init(_ view: View) {
-            role = view.role
-            content = String(view.content)
-            parts = view.parts.map { JunctionV1.ContentPart($0) }
-            name = String(view.name)
-            toolCalls = view.toolCalls.map { JunctionV1.ToolCall($0) }
-            toolCallId = String(view.toolCallId)
-            refusal = String(view.refusal)
+            self.role = view.role
+            self.content = String(view.content)
+            self.parts = view.parts.map { JunctionV1.ContentPart($0) }
+            self.name = String(view.name)
+            self.toolCalls = view.toolCalls.map { JunctionV1.ToolCall($0) }
+            self.toolCallId = String(view.toolCallId)
+            self.refusal = String(view.refusal)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.role = role
-            view.content = arena.text(content)
-            view.setParts(parts.map { $0.view(in: arena) }, in: arena)
-            view.name = arena.text(name)
-            view.setToolCalls(toolCalls.map { $0.view(in: arena) }, in: arena)
-            view.toolCallId = arena.text(toolCallId)
-            view.refusal = arena.text(refusal)
+            view.role = self.role
+            view.content = arena.text(self.content)
+            view.setParts(self.parts.map { $0.view(in: arena) }, in: arena)
+            view.name = arena.text(self.name)
+            view.setToolCalls(self.toolCalls.map { $0.view(in: arena) }, in: arena)
+            view.toolCallId = arena.text(self.toolCallId)
+            view.refusal = arena.text(self.refusal)
             return view
         }
 
@@ -852,68 +830,68 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Message>
             public init(raw: UnsafeMutablePointer<Junction__V1__Message>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Message()
                 junction__v1__message__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Who speaks.
             public var role: JunctionV1.Role {
-                get { JunctionV1.Role(rawValue: Int32(bitPattern: raw.pointee.role.rawValue)) }
-                nonmutating set { raw.pointee.role = Junction__V1__Role(rawValue: UInt32(bitPattern: newValue.rawValue)) }
+                get { JunctionV1.Role(stored: raw.pointee.role) }
+                nonmutating set { raw.pointee.role = newValue.stored }
             }
 
             /// The message as plain text. Used when `parts` is empty.
             public var content: Text {
-                get { Text(raw.pointee.content) }
-                nonmutating set { raw.pointee.content = newValue.pointer }
+                get { Text(stored: raw.pointee.content) }
+                nonmutating set { raw.pointee.content = newValue.stored }
             }
 
             /// The message in parts, where text alone does not do.
-            public var parts: RepeatedView<JunctionV1.ContentPart.View> { RepeatedView<JunctionV1.ContentPart.View>(raw.pointee.parts, count: Int(raw.pointee.n_parts)) }
+            public var parts: Repeated<JunctionV1.ContentPart.View> { .init(raw.pointee.parts, count: raw.pointee.n_parts) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setParts(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.ContentPart.View> {
+            public func setParts(count: Int, in arena: Arena) -> Repeated<JunctionV1.ContentPart.View> {
                 raw.pointee.parts = arena.emptyMessages(JunctionV1.ContentPart.View.self, count: count)
                 raw.pointee.n_parts = count
-                return parts
+                return self.parts
             }
-            public func setParts(_ messages: [JunctionV1.ContentPart.View], in arena: Arena) {
-                raw.pointee.parts = arena.array(messages.map(\.raw))
-                raw.pointee.n_parts = messages.count
+            public func setParts(_ elements: [JunctionV1.ContentPart.View], in arena: Arena) {
+                raw.pointee.parts = arena.array(elements)
+                raw.pointee.n_parts = elements.count
             }
 
             /// Name of the speaker, to tell apart speakers of one role.
             public var name: Text {
-                get { Text(raw.pointee.name) }
-                nonmutating set { raw.pointee.name = newValue.pointer }
+                get { Text(stored: raw.pointee.name) }
+                nonmutating set { raw.pointee.name = newValue.stored }
             }
 
             /// Calls that the assistant made in this message.
-            public var toolCalls: RepeatedView<JunctionV1.ToolCall.View> { RepeatedView<JunctionV1.ToolCall.View>(raw.pointee.tool_calls, count: Int(raw.pointee.n_tool_calls)) }
+            public var toolCalls: Repeated<JunctionV1.ToolCall.View> { .init(raw.pointee.tool_calls, count: raw.pointee.n_tool_calls) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setToolCalls(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.ToolCall.View> {
+            public func setToolCalls(count: Int, in arena: Arena) -> Repeated<JunctionV1.ToolCall.View> {
                 raw.pointee.tool_calls = arena.emptyMessages(JunctionV1.ToolCall.View.self, count: count)
                 raw.pointee.n_tool_calls = count
-                return toolCalls
+                return self.toolCalls
             }
-            public func setToolCalls(_ messages: [JunctionV1.ToolCall.View], in arena: Arena) {
-                raw.pointee.tool_calls = arena.array(messages.map(\.raw))
-                raw.pointee.n_tool_calls = messages.count
+            public func setToolCalls(_ elements: [JunctionV1.ToolCall.View], in arena: Arena) {
+                raw.pointee.tool_calls = arena.array(elements)
+                raw.pointee.n_tool_calls = elements.count
             }
 
             /// For a tool's message: the id of the call that it answers.
             public var toolCallId: Text {
-                get { Text(raw.pointee.tool_call_id) }
-                nonmutating set { raw.pointee.tool_call_id = newValue.pointer }
+                get { Text(stored: raw.pointee.tool_call_id) }
+                nonmutating set { raw.pointee.tool_call_id = newValue.stored }
             }
 
             /// The assistant's refusal, where it gave one instead of content.
             public var refusal: Text {
-                get { Text(raw.pointee.refusal) }
-                nonmutating set { raw.pointee.refusal = newValue.pointer }
+                get { Text(stored: raw.pointee.refusal) }
+                nonmutating set { raw.pointee.refusal = newValue.stored }
             }
         }
     }
@@ -921,7 +899,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A part of a message.
-    public struct ContentPart: ProtobufMessage, Hashable {
+    public struct ContentPart: ProtobufMessage {
         /// What the part is. Audio, files and more modalities take the next numbers.
         public var part: OneOf_Part?
 
@@ -929,7 +907,7 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.ContentPart" }
 
         /// What `part` holds.
-        public indirect enum OneOf_Part: Hashable, Sendable {
+        public enum OneOf_Part: Hashable, Sendable {
             /// Text.
             case text(String)
             /// An image.
@@ -937,19 +915,19 @@ extension JunctionV1 {
         }
 
         public init(_ view: View) {
-            part = switch view.part {
-                case .text(let value): .text(String(value))
-                case .image(let value): .image(JunctionV1.ImagePart(value))
-                case nil: nil
+            self.part = switch view.part {
+            case .text(let value): .text(String(value))
+            case .image(let value): .image(JunctionV1.ImagePart(value))
+            case nil: nil
             }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.part = switch part {
-                case .text(let value): .text(arena.text(value))
-                case .image(let value): .image(value.view(in: arena))
-                case nil: nil
+            view.part = switch self.part {
+            case .text(let value): .text(arena.text(value))
+            case .image(let value): .image(value.view(in: arena))
+            case nil: nil
             }
             return view
         }
@@ -959,30 +937,30 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__ContentPart>
             public init(raw: UnsafeMutablePointer<Junction__V1__ContentPart>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__ContentPart()
                 junction__v1__content_part__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// What the part is. Audio, files and more modalities take the next numbers.
             public var part: OneOf_Part? {
                 get {
                     switch raw.pointee.part_case.rawValue {
-                        case 1: .text(Text(raw.pointee.text))
-                        case 2: .image(JunctionV1.ImagePart.View(raw: raw.pointee.image))
-                        default: nil
+                    case 1: .text(Text(stored: raw.pointee.text))
+                    case 2: .image(JunctionV1.ImagePart.View(stored: raw.pointee.image))
+                    default: nil
                     }
                 }
                 nonmutating set {
                     switch newValue {
-                        case .text(let value):
-                            raw.pointee.part_case = Junction__V1__ContentPart__PartCase(rawValue: 1)
-                            raw.pointee.text = value.pointer
-                        case .image(let value):
-                            raw.pointee.part_case = Junction__V1__ContentPart__PartCase(rawValue: 2)
-                            raw.pointee.image = value.raw
-                        case nil: raw.pointee.part_case = Junction__V1__ContentPart__PartCase(rawValue: 0)
+                    case .text(let value):
+                        raw.pointee.part_case.rawValue = 1
+                        raw.pointee.text = value.stored
+                    case .image(let value):
+                        raw.pointee.part_case.rawValue = 2
+                        raw.pointee.image = value.stored
+                    case nil: raw.pointee.part_case.rawValue = 0
                     }
                 }
             }
@@ -1000,7 +978,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// An image in a message: exactly one of `url` and `data`.
-    public struct ImagePart: ProtobufMessage, Hashable {
+    public struct ImagePart: ProtobufMessage {
         /// Type of `data`, such as "image/png".
         public var mediaType: String = ""
         /// How closely the model looks: "auto", "low", "high"; empty: the provider's default.
@@ -1012,7 +990,7 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.ImagePart" }
 
         /// What `source` holds.
-        public indirect enum OneOf_Source: Hashable, Sendable {
+        public enum OneOf_Source: Hashable, Sendable {
             /// An https URL, or a data: URL.
             case url(String)
             /// The image's bytes; `media_type` says their type.
@@ -1020,23 +998,23 @@ extension JunctionV1 {
         }
 
         public init(_ view: View) {
-            mediaType = String(view.mediaType)
-            detail = String(view.detail)
-            source = switch view.source {
-                case .url(let value): .url(String(value))
-                case .data(let value): .data([UInt8](value))
-                case nil: nil
+            self.mediaType = String(view.mediaType)
+            self.detail = String(view.detail)
+            self.source = switch view.source {
+            case .url(let value): .url(String(value))
+            case .data(let value): .data([UInt8](value))
+            case nil: nil
             }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.mediaType = arena.text(mediaType)
-            view.detail = arena.text(detail)
-            view.source = switch source {
-                case .url(let value): .url(arena.text(value))
-                case .data(let value): .data(arena.bytes(value.span))
-                case nil: nil
+            view.mediaType = arena.text(self.mediaType)
+            view.detail = arena.text(self.detail)
+            view.source = switch self.source {
+            case .url(let value): .url(arena.text(value))
+            case .data(let value): .data(arena.bytes(value.span))
+            case nil: nil
             }
             return view
         }
@@ -1046,42 +1024,42 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__ImagePart>
             public init(raw: UnsafeMutablePointer<Junction__V1__ImagePart>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__ImagePart()
                 junction__v1__image_part__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Type of `data`, such as "image/png".
             public var mediaType: Text {
-                get { Text(raw.pointee.media_type) }
-                nonmutating set { raw.pointee.media_type = newValue.pointer }
+                get { Text(stored: raw.pointee.media_type) }
+                nonmutating set { raw.pointee.media_type = newValue.stored }
             }
 
             /// How closely the model looks: "auto", "low", "high"; empty: the provider's default.
             public var detail: Text {
-                get { Text(raw.pointee.detail) }
-                nonmutating set { raw.pointee.detail = newValue.pointer }
+                get { Text(stored: raw.pointee.detail) }
+                nonmutating set { raw.pointee.detail = newValue.stored }
             }
 
             /// Where the image is.
             public var source: OneOf_Source? {
                 get {
                     switch raw.pointee.source_case.rawValue {
-                        case 1: .url(Text(raw.pointee.url))
-                        case 2: .data(ByteView(raw.pointee.data))
-                        default: nil
+                    case 1: .url(Text(stored: raw.pointee.url))
+                    case 2: .data(ByteView(stored: raw.pointee.data))
+                    default: nil
                     }
                 }
                 nonmutating set {
                     switch newValue {
-                        case .url(let value):
-                            raw.pointee.source_case = Junction__V1__ImagePart__SourceCase(rawValue: 1)
-                            raw.pointee.url = value.pointer
-                        case .data(let value):
-                            raw.pointee.source_case = Junction__V1__ImagePart__SourceCase(rawValue: 2)
-                            raw.pointee.data = value.raw
-                        case nil: raw.pointee.source_case = Junction__V1__ImagePart__SourceCase(rawValue: 0)
+                    case .url(let value):
+                        raw.pointee.source_case.rawValue = 1
+                        raw.pointee.url = value.stored
+                    case .data(let value):
+                        raw.pointee.source_case.rawValue = 2
+                        raw.pointee.data = value.stored
+                    case nil: raw.pointee.source_case.rawValue = 0
                     }
                 }
             }
@@ -1099,7 +1077,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A tool that the model may call.
-    public struct Tool: ProtobufMessage, Hashable {
+    public struct Tool: ProtobufMessage {
         /// The function that the tool is. Other kinds of tool take the next numbers.
         public var function: JunctionV1.FunctionTool?
 
@@ -1107,12 +1085,12 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Tool" }
 
         public init(_ view: View) {
-            function = view.function.map { JunctionV1.FunctionTool($0) }
+            self.function = view.function.map { JunctionV1.FunctionTool($0) }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.function = function.map { $0.view(in: arena) }
+            view.function = self.function.map { $0.view(in: arena) }
             return view
         }
 
@@ -1121,10 +1099,10 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Tool>
             public init(raw: UnsafeMutablePointer<Junction__V1__Tool>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Tool()
                 junction__v1__tool__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// The function that the tool is. Other kinds of tool take the next numbers.
@@ -1138,7 +1116,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A function that the model may call.
-    public struct FunctionTool: ProtobufMessage, Hashable {
+    public struct FunctionTool: ProtobufMessage {
         /// Name, at most 64 of a-z, A-Z, 0-9, _ and -.
         public var name: String = ""
         /// What it does, for the model to read.
@@ -1152,18 +1130,18 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.FunctionTool" }
 
         public init(_ view: View) {
-            name = String(view.name)
-            description = String(view.description)
-            parametersJson = String(view.parametersJson)
-            strict = view.strict.map { $0 }
+            self.name = String(view.name)
+            self.description = String(view.description)
+            self.parametersJson = String(view.parametersJson)
+            self.strict = view.strict
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.name = arena.text(name)
-            view.description = arena.text(description)
-            view.parametersJson = arena.text(parametersJson)
-            view.strict = strict
+            view.name = arena.text(self.name)
+            view.description = arena.text(self.description)
+            view.parametersJson = arena.text(self.parametersJson)
+            view.strict = self.strict
             return view
         }
 
@@ -1172,40 +1150,36 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__FunctionTool>
             public init(raw: UnsafeMutablePointer<Junction__V1__FunctionTool>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__FunctionTool()
                 junction__v1__function_tool__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Name, at most 64 of a-z, A-Z, 0-9, _ and -.
             public var name: Text {
-                get { Text(raw.pointee.name) }
-                nonmutating set { raw.pointee.name = newValue.pointer }
+                get { Text(stored: raw.pointee.name) }
+                nonmutating set { raw.pointee.name = newValue.stored }
             }
 
             /// What it does, for the model to read.
             public var description: Text {
-                get { Text(raw.pointee.description) }
-                nonmutating set { raw.pointee.description = newValue.pointer }
+                get { Text(stored: raw.pointee.description) }
+                nonmutating set { raw.pointee.description = newValue.stored }
             }
 
             /// JSON Schema of its parameters, as a JSON object; empty: no parameters.
             public var parametersJson: Text {
-                get { Text(raw.pointee.parameters_json) }
-                nonmutating set { raw.pointee.parameters_json = newValue.pointer }
+                get { Text(stored: raw.pointee.parameters_json) }
+                nonmutating set { raw.pointee.parameters_json = newValue.stored }
             }
 
             /// Whether arguments must match the schema exactly.
             public var strict: Bool? {
-                get { raw.pointee.optional_strict_case.rawValue == 4 ? raw.pointee.strict != 0 : nil }
+                get { raw.pointee.optional_strict_case.rawValue == 4 ? Bool(stored: raw.pointee.strict) : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_strict_case = Junction__V1__FunctionTool__OptionalStrictCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_strict_case = Junction__V1__FunctionTool__OptionalStrictCase(rawValue: 4)
-                    raw.pointee.strict = value ? 1 : 0
+                    raw.pointee.optional_strict_case.rawValue = newValue == nil ? 0 : 4
+                    if let newValue { raw.pointee.strict = newValue.stored }
                 }
             }
         }
@@ -1214,9 +1188,9 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// Which tool the model must or must not call.
-    public struct ToolChoice: ProtobufMessage, Hashable {
+    public struct ToolChoice: ProtobufMessage {
         /// Whether it calls at all.
-        public var mode: JunctionV1.ToolChoiceMode = JunctionV1.ToolChoiceMode(rawValue: 0)
+        public var mode: JunctionV1.ToolChoiceMode = .init(rawValue: 0)
         /// For TOOL_CHOICE_MODE_FUNCTION: the function it must call.
         public var functionName: String = ""
 
@@ -1224,14 +1198,14 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.ToolChoice" }
 
         public init(_ view: View) {
-            mode = view.mode
-            functionName = String(view.functionName)
+            self.mode = view.mode
+            self.functionName = String(view.functionName)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.mode = mode
-            view.functionName = arena.text(functionName)
+            view.mode = self.mode
+            view.functionName = arena.text(self.functionName)
             return view
         }
 
@@ -1240,22 +1214,22 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__ToolChoice>
             public init(raw: UnsafeMutablePointer<Junction__V1__ToolChoice>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__ToolChoice()
                 junction__v1__tool_choice__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Whether it calls at all.
             public var mode: JunctionV1.ToolChoiceMode {
-                get { JunctionV1.ToolChoiceMode(rawValue: Int32(bitPattern: raw.pointee.mode.rawValue)) }
-                nonmutating set { raw.pointee.mode = Junction__V1__ToolChoiceMode(rawValue: UInt32(bitPattern: newValue.rawValue)) }
+                get { JunctionV1.ToolChoiceMode(stored: raw.pointee.mode) }
+                nonmutating set { raw.pointee.mode = newValue.stored }
             }
 
             /// For TOOL_CHOICE_MODE_FUNCTION: the function it must call.
             public var functionName: Text {
-                get { Text(raw.pointee.function_name) }
-                nonmutating set { raw.pointee.function_name = newValue.pointer }
+                get { Text(stored: raw.pointee.function_name) }
+                nonmutating set { raw.pointee.function_name = newValue.stored }
             }
         }
     }
@@ -1263,9 +1237,9 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// The form that an answer must have.
-    public struct ResponseFormat: ProtobufMessage, Hashable {
+    public struct ResponseFormat: ProtobufMessage {
         /// Which form.
-        public var type: JunctionV1.ResponseFormatType = JunctionV1.ResponseFormatType(rawValue: 0)
+        public var type: JunctionV1.ResponseFormatType = .init(rawValue: 0)
         /// For RESPONSE_FORMAT_TYPE_JSON_SCHEMA: the schema.
         public var jsonSchema: JunctionV1.JsonSchema?
 
@@ -1273,14 +1247,14 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.ResponseFormat" }
 
         public init(_ view: View) {
-            type = view.type
-            jsonSchema = view.jsonSchema.map { JunctionV1.JsonSchema($0) }
+            self.type = view.type
+            self.jsonSchema = view.jsonSchema.map { JunctionV1.JsonSchema($0) }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.type = type
-            view.jsonSchema = jsonSchema.map { $0.view(in: arena) }
+            view.type = self.type
+            view.jsonSchema = self.jsonSchema.map { $0.view(in: arena) }
             return view
         }
 
@@ -1289,16 +1263,16 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__ResponseFormat>
             public init(raw: UnsafeMutablePointer<Junction__V1__ResponseFormat>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__ResponseFormat()
                 junction__v1__response_format__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Which form.
             public var type: JunctionV1.ResponseFormatType {
-                get { JunctionV1.ResponseFormatType(rawValue: Int32(bitPattern: raw.pointee.type.rawValue)) }
-                nonmutating set { raw.pointee.type = Junction__V1__ResponseFormatType(rawValue: UInt32(bitPattern: newValue.rawValue)) }
+                get { JunctionV1.ResponseFormatType(stored: raw.pointee.type) }
+                nonmutating set { raw.pointee.type = newValue.stored }
             }
 
             /// For RESPONSE_FORMAT_TYPE_JSON_SCHEMA: the schema.
@@ -1312,7 +1286,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A JSON Schema that the answer must match.
-    public struct JsonSchema: ProtobufMessage, Hashable {
+    public struct JsonSchema: ProtobufMessage {
         /// Name, at most 64 of a-z, A-Z, 0-9, _ and -.
         public var name: String = ""
         /// What the answer is, for the model to read.
@@ -1326,18 +1300,18 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.JsonSchema" }
 
         public init(_ view: View) {
-            name = String(view.name)
-            description = String(view.description)
-            schemaJson = String(view.schemaJson)
-            strict = view.strict.map { $0 }
+            self.name = String(view.name)
+            self.description = String(view.description)
+            self.schemaJson = String(view.schemaJson)
+            self.strict = view.strict
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.name = arena.text(name)
-            view.description = arena.text(description)
-            view.schemaJson = arena.text(schemaJson)
-            view.strict = strict
+            view.name = arena.text(self.name)
+            view.description = arena.text(self.description)
+            view.schemaJson = arena.text(self.schemaJson)
+            view.strict = self.strict
             return view
         }
 
@@ -1346,40 +1320,36 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__JsonSchema>
             public init(raw: UnsafeMutablePointer<Junction__V1__JsonSchema>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__JsonSchema()
                 junction__v1__json_schema__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Name, at most 64 of a-z, A-Z, 0-9, _ and -.
             public var name: Text {
-                get { Text(raw.pointee.name) }
-                nonmutating set { raw.pointee.name = newValue.pointer }
+                get { Text(stored: raw.pointee.name) }
+                nonmutating set { raw.pointee.name = newValue.stored }
             }
 
             /// What the answer is, for the model to read.
             public var description: Text {
-                get { Text(raw.pointee.description) }
-                nonmutating set { raw.pointee.description = newValue.pointer }
+                get { Text(stored: raw.pointee.description) }
+                nonmutating set { raw.pointee.description = newValue.stored }
             }
 
             /// The schema, as a JSON object.
             public var schemaJson: Text {
-                get { Text(raw.pointee.schema_json) }
-                nonmutating set { raw.pointee.schema_json = newValue.pointer }
+                get { Text(stored: raw.pointee.schema_json) }
+                nonmutating set { raw.pointee.schema_json = newValue.stored }
             }
 
             /// Whether the answer must match exactly.
             public var strict: Bool? {
-                get { raw.pointee.optional_strict_case.rawValue == 4 ? raw.pointee.strict != 0 : nil }
+                get { raw.pointee.optional_strict_case.rawValue == 4 ? Bool(stored: raw.pointee.strict) : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_strict_case = Junction__V1__JsonSchema__OptionalStrictCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_strict_case = Junction__V1__JsonSchema__OptionalStrictCase(rawValue: 4)
-                    raw.pointee.strict = value ? 1 : 0
+                    raw.pointee.optional_strict_case.rawValue = newValue == nil ? 0 : 4
+                    if let newValue { raw.pointee.strict = newValue.stored }
                 }
             }
         }
@@ -1388,7 +1358,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A call of a tool, by the model.
-    public struct ToolCall: ProtobufMessage, Hashable {
+    public struct ToolCall: ProtobufMessage {
         /// The provider's id of the call; a result refers to it.
         public var id: String = ""
         /// The function called.
@@ -1398,14 +1368,14 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.ToolCall" }
 
         public init(_ view: View) {
-            id = String(view.id)
-            function = view.function.map { JunctionV1.FunctionCall($0) }
+            self.id = String(view.id)
+            self.function = view.function.map { JunctionV1.FunctionCall($0) }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.id = arena.text(id)
-            view.function = function.map { $0.view(in: arena) }
+            view.id = arena.text(self.id)
+            view.function = self.function.map { $0.view(in: arena) }
             return view
         }
 
@@ -1414,16 +1384,16 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__ToolCall>
             public init(raw: UnsafeMutablePointer<Junction__V1__ToolCall>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__ToolCall()
                 junction__v1__tool_call__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// The provider's id of the call; a result refers to it.
             public var id: Text {
-                get { Text(raw.pointee.id) }
-                nonmutating set { raw.pointee.id = newValue.pointer }
+                get { Text(stored: raw.pointee.id) }
+                nonmutating set { raw.pointee.id = newValue.stored }
             }
 
             /// The function called.
@@ -1437,7 +1407,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A function call, by the model.
-    public struct FunctionCall: ProtobufMessage, Hashable {
+    public struct FunctionCall: ProtobufMessage {
         /// The function's name.
         public var name: String = ""
         /// Its arguments as JSON text, as the model wrote them: not checked.
@@ -1447,14 +1417,14 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.FunctionCall" }
 
         public init(_ view: View) {
-            name = String(view.name)
-            argumentsJson = String(view.argumentsJson)
+            self.name = String(view.name)
+            self.argumentsJson = String(view.argumentsJson)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.name = arena.text(name)
-            view.argumentsJson = arena.text(argumentsJson)
+            view.name = arena.text(self.name)
+            view.argumentsJson = arena.text(self.argumentsJson)
             return view
         }
 
@@ -1463,22 +1433,22 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__FunctionCall>
             public init(raw: UnsafeMutablePointer<Junction__V1__FunctionCall>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__FunctionCall()
                 junction__v1__function_call__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// The function's name.
             public var name: Text {
-                get { Text(raw.pointee.name) }
-                nonmutating set { raw.pointee.name = newValue.pointer }
+                get { Text(stored: raw.pointee.name) }
+                nonmutating set { raw.pointee.name = newValue.stored }
             }
 
             /// Its arguments as JSON text, as the model wrote them: not checked.
             public var argumentsJson: Text {
-                get { Text(raw.pointee.arguments_json) }
-                nonmutating set { raw.pointee.arguments_json = newValue.pointer }
+                get { Text(stored: raw.pointee.arguments_json) }
+                nonmutating set { raw.pointee.arguments_json = newValue.stored }
             }
         }
     }
@@ -1486,7 +1456,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// How to route one call. What is absent is as the configuration says.
-    public struct Routing: ProtobufMessage, Hashable {
+    public struct Routing: ProtobufMessage {
         /// Targets tried in order when the asked model group cannot answer. Not empty: replaces the
         /// configured fallbacks of the model group for this call.
         public var fallbacks: [JunctionV1.Fallback] = []
@@ -1501,7 +1471,7 @@ extension JunctionV1 {
         /// Reserved: a second attempt elsewhere when the first is slow.
         public var hedging: JunctionV1.Hedging?
         /// Reserved: whether a stream that breaks after its first content may go on at another deployment.
-        public var streamRescue: JunctionV1.StreamRescue = JunctionV1.StreamRescue(rawValue: 0)
+        public var streamRescue: JunctionV1.StreamRescue = .init(rawValue: 0)
         /// Whether the configured fallbacks are left out for this call.
         public var disableFallbacks: Bool = false
         /// Reserved: whether the route in the answer says why each candidate was chosen or passed over.
@@ -1511,28 +1481,28 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Routing" }
 
         public init(_ view: View) {
-            fallbacks = view.fallbacks.map { JunctionV1.Fallback($0) }
-            numRetries = view.numRetries.map { $0 }
-            tags = view.tags.map { String($0) }
-            sessionKey = String(view.sessionKey)
-            priority = view.priority.map { $0 }
-            hedging = view.hedging.map { JunctionV1.Hedging($0) }
-            streamRescue = view.streamRescue
-            disableFallbacks = view.disableFallbacks
-            explain = view.explain
+            self.fallbacks = view.fallbacks.map { JunctionV1.Fallback($0) }
+            self.numRetries = view.numRetries
+            self.tags = view.tags.map { String($0) }
+            self.sessionKey = String(view.sessionKey)
+            self.priority = view.priority
+            self.hedging = view.hedging.map { JunctionV1.Hedging($0) }
+            self.streamRescue = view.streamRescue
+            self.disableFallbacks = view.disableFallbacks
+            self.explain = view.explain
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.setFallbacks(fallbacks.map { $0.view(in: arena) }, in: arena)
-            view.numRetries = numRetries
-            view.setTags(tags.map { arena.text($0) }, in: arena)
-            view.sessionKey = arena.text(sessionKey)
-            view.priority = priority
-            view.hedging = hedging.map { $0.view(in: arena) }
-            view.streamRescue = streamRescue
-            view.disableFallbacks = disableFallbacks
-            view.explain = explain
+            view.setFallbacks(self.fallbacks.map { $0.view(in: arena) }, in: arena)
+            view.numRetries = self.numRetries
+            view.setTags(self.tags.map { arena.text($0) }, in: arena)
+            view.sessionKey = arena.text(self.sessionKey)
+            view.priority = self.priority
+            view.hedging = self.hedging.map { $0.view(in: arena) }
+            view.streamRescue = self.streamRescue
+            view.disableFallbacks = self.disableFallbacks
+            view.explain = self.explain
             return view
         }
 
@@ -1541,63 +1511,55 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Routing>
             public init(raw: UnsafeMutablePointer<Junction__V1__Routing>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Routing()
                 junction__v1__routing__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Targets tried in order when the asked model group cannot answer. Not empty: replaces the
             /// configured fallbacks of the model group for this call.
-            public var fallbacks: RepeatedView<JunctionV1.Fallback.View> { RepeatedView<JunctionV1.Fallback.View>(raw.pointee.fallbacks, count: Int(raw.pointee.n_fallbacks)) }
+            public var fallbacks: Repeated<JunctionV1.Fallback.View> { .init(raw.pointee.fallbacks, count: raw.pointee.n_fallbacks) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setFallbacks(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.Fallback.View> {
+            public func setFallbacks(count: Int, in arena: Arena) -> Repeated<JunctionV1.Fallback.View> {
                 raw.pointee.fallbacks = arena.emptyMessages(JunctionV1.Fallback.View.self, count: count)
                 raw.pointee.n_fallbacks = count
-                return fallbacks
+                return self.fallbacks
             }
-            public func setFallbacks(_ messages: [JunctionV1.Fallback.View], in arena: Arena) {
-                raw.pointee.fallbacks = arena.array(messages.map(\.raw))
-                raw.pointee.n_fallbacks = messages.count
+            public func setFallbacks(_ elements: [JunctionV1.Fallback.View], in arena: Arena) {
+                raw.pointee.fallbacks = arena.array(elements)
+                raw.pointee.n_fallbacks = elements.count
             }
 
             /// Most retries within one model group after its first attempt, 0 to 100.
             public var numRetries: Int32? {
                 get { raw.pointee.optional_num_retries_case.rawValue == 2 ? raw.pointee.num_retries : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_num_retries_case = Junction__V1__Routing__OptionalNumRetriesCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_num_retries_case = Junction__V1__Routing__OptionalNumRetriesCase(rawValue: 2)
-                    raw.pointee.num_retries = value
+                    raw.pointee.optional_num_retries_case.rawValue = newValue == nil ? 0 : 2
+                    if let newValue { raw.pointee.num_retries = newValue }
                 }
             }
 
             /// Only deployments that carry one of these tags are used, where tag filtering is on.
-            public var tags: RepeatedText { RepeatedText(raw.pointee.tags, count: Int(raw.pointee.n_tags)) }
-            public func setTags(_ values: [Text], in arena: Arena) {
-                raw.pointee.tags = arena.array(values.map { $0.pointer })
-                raw.pointee.n_tags = values.count
+            public var tags: Repeated<Text> { .init(raw.pointee.tags, count: raw.pointee.n_tags) }
+            public func setTags(_ elements: [Text], in arena: Arena) {
+                raw.pointee.tags = arena.array(elements)
+                raw.pointee.n_tags = elements.count
             }
 
             /// Reserved: calls of one session go to one deployment where possible.
             public var sessionKey: Text {
-                get { Text(raw.pointee.session_key) }
-                nonmutating set { raw.pointee.session_key = newValue.pointer }
+                get { Text(stored: raw.pointee.session_key) }
+                nonmutating set { raw.pointee.session_key = newValue.stored }
             }
 
             /// Place in the queue, 0 to 255; lower is served first.
             public var priority: Int32? {
                 get { raw.pointee.optional_priority_case.rawValue == 5 ? raw.pointee.priority : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_priority_case = Junction__V1__Routing__OptionalPriorityCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_priority_case = Junction__V1__Routing__OptionalPriorityCase(rawValue: 5)
-                    raw.pointee.priority = value
+                    raw.pointee.optional_priority_case.rawValue = newValue == nil ? 0 : 5
+                    if let newValue { raw.pointee.priority = newValue }
                 }
             }
 
@@ -1609,20 +1571,20 @@ extension JunctionV1 {
 
             /// Reserved: whether a stream that breaks after its first content may go on at another deployment.
             public var streamRescue: JunctionV1.StreamRescue {
-                get { JunctionV1.StreamRescue(rawValue: Int32(bitPattern: raw.pointee.stream_rescue.rawValue)) }
-                nonmutating set { raw.pointee.stream_rescue = Junction__V1__StreamRescue(rawValue: UInt32(bitPattern: newValue.rawValue)) }
+                get { JunctionV1.StreamRescue(stored: raw.pointee.stream_rescue) }
+                nonmutating set { raw.pointee.stream_rescue = newValue.stored }
             }
 
             /// Whether the configured fallbacks are left out for this call.
             public var disableFallbacks: Bool {
-                get { raw.pointee.disable_fallbacks != 0 }
-                nonmutating set { raw.pointee.disable_fallbacks = newValue ? 1 : 0 }
+                get { Bool(stored: raw.pointee.disable_fallbacks) }
+                nonmutating set { raw.pointee.disable_fallbacks = newValue.stored }
             }
 
             /// Reserved: whether the route in the answer says why each candidate was chosen or passed over.
             public var explain: Bool {
-                get { raw.pointee.explain != 0 }
-                nonmutating set { raw.pointee.explain = newValue ? 1 : 0 }
+                get { Bool(stored: raw.pointee.explain) }
+                nonmutating set { raw.pointee.explain = newValue.stored }
             }
         }
     }
@@ -1631,7 +1593,7 @@ extension JunctionV1 {
 extension JunctionV1 {
     /// A target to try when the asked model group cannot answer: a model group by name, or the asked one
     /// with another key, base or model (LiteLLM's `fallbacks=[{"api_key": …, "api_base": …}]`).
-    public struct Fallback: ProtobufMessage, Hashable {
+    public struct Fallback: ProtobufMessage {
         /// Which kind of target.
         public var target: OneOf_Target?
 
@@ -1639,7 +1601,7 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Fallback" }
 
         /// What `target` holds.
-        public indirect enum OneOf_Target: Hashable, Sendable {
+        public enum OneOf_Target: Hashable, Sendable {
             /// A model group of the configuration.
             case modelGroup(String)
             /// A deployment made for this call.
@@ -1647,19 +1609,19 @@ extension JunctionV1 {
         }
 
         public init(_ view: View) {
-            target = switch view.target {
-                case .modelGroup(let value): .modelGroup(String(value))
-                case .override(let value): .override(JunctionV1.DeploymentOverride(value))
-                case nil: nil
+            self.target = switch view.target {
+            case .modelGroup(let value): .modelGroup(String(value))
+            case .override(let value): .override(JunctionV1.DeploymentOverride(value))
+            case nil: nil
             }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.target = switch target {
-                case .modelGroup(let value): .modelGroup(arena.text(value))
-                case .override(let value): .override(value.view(in: arena))
-                case nil: nil
+            view.target = switch self.target {
+            case .modelGroup(let value): .modelGroup(arena.text(value))
+            case .override(let value): .override(value.view(in: arena))
+            case nil: nil
             }
             return view
         }
@@ -1669,30 +1631,30 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Fallback>
             public init(raw: UnsafeMutablePointer<Junction__V1__Fallback>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Fallback()
                 junction__v1__fallback__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Which kind of target.
             public var target: OneOf_Target? {
                 get {
                     switch raw.pointee.target_case.rawValue {
-                        case 1: .modelGroup(Text(raw.pointee.model_group))
-                        case 2: .override(JunctionV1.DeploymentOverride.View(raw: raw.pointee.override))
-                        default: nil
+                    case 1: .modelGroup(Text(stored: raw.pointee.model_group))
+                    case 2: .override(JunctionV1.DeploymentOverride.View(stored: raw.pointee.override))
+                    default: nil
                     }
                 }
                 nonmutating set {
                     switch newValue {
-                        case .modelGroup(let value):
-                            raw.pointee.target_case = Junction__V1__Fallback__TargetCase(rawValue: 1)
-                            raw.pointee.model_group = value.pointer
-                        case .override(let value):
-                            raw.pointee.target_case = Junction__V1__Fallback__TargetCase(rawValue: 2)
-                            raw.pointee.override = value.raw
-                        case nil: raw.pointee.target_case = Junction__V1__Fallback__TargetCase(rawValue: 0)
+                    case .modelGroup(let value):
+                        raw.pointee.target_case.rawValue = 1
+                        raw.pointee.model_group = value.stored
+                    case .override(let value):
+                        raw.pointee.target_case.rawValue = 2
+                        raw.pointee.override = value.stored
+                    case nil: raw.pointee.target_case.rawValue = 0
                     }
                 }
             }
@@ -1710,7 +1672,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A deployment made for one call. A configured key never goes to an overridden base.
-    public struct DeploymentOverride: ProtobufMessage, Hashable {
+    public struct DeploymentOverride: ProtobufMessage {
         /// Model group, or provider model ("openai/gpt-4o"); empty: the asked model group.
         public var model: String = ""
         /// Key to call the provider with; empty: the configured key, and then `api_base` must be empty.
@@ -1726,18 +1688,18 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.DeploymentOverride" }
 
         public init(_ view: View) {
-            model = String(view.model)
-            apiKey = String(view.apiKey)
-            apiBase = String(view.apiBase)
-            apiVersion = String(view.apiVersion)
+            self.model = String(view.model)
+            self.apiKey = String(view.apiKey)
+            self.apiBase = String(view.apiBase)
+            self.apiVersion = String(view.apiVersion)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.model = arena.text(model)
-            view.apiKey = arena.text(apiKey)
-            view.apiBase = arena.text(apiBase)
-            view.apiVersion = arena.text(apiVersion)
+            view.model = arena.text(self.model)
+            view.apiKey = arena.text(self.apiKey)
+            view.apiBase = arena.text(self.apiBase)
+            view.apiVersion = arena.text(self.apiVersion)
             return view
         }
 
@@ -1746,36 +1708,36 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__DeploymentOverride>
             public init(raw: UnsafeMutablePointer<Junction__V1__DeploymentOverride>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__DeploymentOverride()
                 junction__v1__deployment_override__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Model group, or provider model ("openai/gpt-4o"); empty: the asked model group.
             public var model: Text {
-                get { Text(raw.pointee.model) }
-                nonmutating set { raw.pointee.model = newValue.pointer }
+                get { Text(stored: raw.pointee.model) }
+                nonmutating set { raw.pointee.model = newValue.stored }
             }
 
             /// Key to call the provider with; empty: the configured key, and then `api_base` must be empty.
             /// Never logged, stored or returned.
             public var apiKey: Text {
-                get { Text(raw.pointee.api_key) }
-                nonmutating set { raw.pointee.api_key = newValue.pointer }
+                get { Text(stored: raw.pointee.api_key) }
+                nonmutating set { raw.pointee.api_key = newValue.stored }
             }
 
             /// Base URL of the provider; empty: the configured one. Must be in the configuration's
             /// `allowed_api_bases`.
             public var apiBase: Text {
-                get { Text(raw.pointee.api_base) }
-                nonmutating set { raw.pointee.api_base = newValue.pointer }
+                get { Text(stored: raw.pointee.api_base) }
+                nonmutating set { raw.pointee.api_base = newValue.stored }
             }
 
             /// API version, for providers that have one; empty: the configured one.
             public var apiVersion: Text {
-                get { Text(raw.pointee.api_version) }
-                nonmutating set { raw.pointee.api_version = newValue.pointer }
+                get { Text(stored: raw.pointee.api_version) }
+                nonmutating set { raw.pointee.api_version = newValue.stored }
             }
         }
     }
@@ -1783,7 +1745,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A second attempt elsewhere when the first is slow.
-    public struct Hedging: ProtobufMessage, Hashable {
+    public struct Hedging: ProtobufMessage {
         /// Whether hedging is wanted for this call.
         public var enabled: Bool = false
         /// Milliseconds to wait for the first attempt.
@@ -1793,14 +1755,14 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Hedging" }
 
         public init(_ view: View) {
-            enabled = view.enabled
-            delayMs = view.delayMs.map { $0 }
+            self.enabled = view.enabled
+            self.delayMs = view.delayMs
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.enabled = enabled
-            view.delayMs = delayMs
+            view.enabled = self.enabled
+            view.delayMs = self.delayMs
             return view
         }
 
@@ -1809,28 +1771,24 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Hedging>
             public init(raw: UnsafeMutablePointer<Junction__V1__Hedging>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Hedging()
                 junction__v1__hedging__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Whether hedging is wanted for this call.
             public var enabled: Bool {
-                get { raw.pointee.enabled != 0 }
-                nonmutating set { raw.pointee.enabled = newValue ? 1 : 0 }
+                get { Bool(stored: raw.pointee.enabled) }
+                nonmutating set { raw.pointee.enabled = newValue.stored }
             }
 
             /// Milliseconds to wait for the first attempt.
             public var delayMs: Int32? {
                 get { raw.pointee.optional_delay_ms_case.rawValue == 2 ? raw.pointee.delay_ms : nil }
                 nonmutating set {
-                    guard let value = newValue else {
-                        raw.pointee.optional_delay_ms_case = Junction__V1__Hedging__OptionalDelayMsCase(rawValue: 0)
-                        return
-                    }
-                    raw.pointee.optional_delay_ms_case = Junction__V1__Hedging__OptionalDelayMsCase(rawValue: 2)
-                    raw.pointee.delay_ms = value
+                    raw.pointee.optional_delay_ms_case.rawValue = newValue == nil ? 0 : 2
+                    if let newValue { raw.pointee.delay_ms = newValue }
                 }
             }
         }
@@ -1839,7 +1797,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// The answer to Complete.
-    public struct CompleteResponse: ProtobufMessage, Hashable {
+    public struct CompleteResponse: ProtobufMessage {
         /// The provider's id of the completion.
         public var id: String = ""
         /// The model that answered, as the provider names it.
@@ -1859,24 +1817,24 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.CompleteResponse" }
 
         public init(_ view: View) {
-            id = String(view.id)
-            model = String(view.model)
-            createdUnixSeconds = view.createdUnixSeconds
-            choices = view.choices.map { JunctionV1.Choice($0) }
-            usage = view.usage.map { JunctionV1.Usage($0) }
-            route = view.route.map { JunctionV1.Route($0) }
-            systemFingerprint = String(view.systemFingerprint)
+            self.id = String(view.id)
+            self.model = String(view.model)
+            self.createdUnixSeconds = view.createdUnixSeconds
+            self.choices = view.choices.map { JunctionV1.Choice($0) }
+            self.usage = view.usage.map { JunctionV1.Usage($0) }
+            self.route = view.route.map { JunctionV1.Route($0) }
+            self.systemFingerprint = String(view.systemFingerprint)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.id = arena.text(id)
-            view.model = arena.text(model)
-            view.createdUnixSeconds = createdUnixSeconds
-            view.setChoices(choices.map { $0.view(in: arena) }, in: arena)
-            view.usage = usage.map { $0.view(in: arena) }
-            view.route = route.map { $0.view(in: arena) }
-            view.systemFingerprint = arena.text(systemFingerprint)
+            view.id = arena.text(self.id)
+            view.model = arena.text(self.model)
+            view.createdUnixSeconds = self.createdUnixSeconds
+            view.setChoices(self.choices.map { $0.view(in: arena) }, in: arena)
+            view.usage = self.usage.map { $0.view(in: arena) }
+            view.route = self.route.map { $0.view(in: arena) }
+            view.systemFingerprint = arena.text(self.systemFingerprint)
             return view
         }
 
@@ -1885,22 +1843,22 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__CompleteResponse>
             public init(raw: UnsafeMutablePointer<Junction__V1__CompleteResponse>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__CompleteResponse()
                 junction__v1__complete_response__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// The provider's id of the completion.
             public var id: Text {
-                get { Text(raw.pointee.id) }
-                nonmutating set { raw.pointee.id = newValue.pointer }
+                get { Text(stored: raw.pointee.id) }
+                nonmutating set { raw.pointee.id = newValue.stored }
             }
 
             /// The model that answered, as the provider names it.
             public var model: Text {
-                get { Text(raw.pointee.model) }
-                nonmutating set { raw.pointee.model = newValue.pointer }
+                get { Text(stored: raw.pointee.model) }
+                nonmutating set { raw.pointee.model = newValue.stored }
             }
 
             /// When the provider made it, in seconds since 1970; 0: not said.
@@ -1910,17 +1868,17 @@ extension JunctionV1 {
             }
 
             /// The answers: one, or `n`.
-            public var choices: RepeatedView<JunctionV1.Choice.View> { RepeatedView<JunctionV1.Choice.View>(raw.pointee.choices, count: Int(raw.pointee.n_choices)) }
+            public var choices: Repeated<JunctionV1.Choice.View> { .init(raw.pointee.choices, count: raw.pointee.n_choices) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setChoices(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.Choice.View> {
+            public func setChoices(count: Int, in arena: Arena) -> Repeated<JunctionV1.Choice.View> {
                 raw.pointee.choices = arena.emptyMessages(JunctionV1.Choice.View.self, count: count)
                 raw.pointee.n_choices = count
-                return choices
+                return self.choices
             }
-            public func setChoices(_ messages: [JunctionV1.Choice.View], in arena: Arena) {
-                raw.pointee.choices = arena.array(messages.map(\.raw))
-                raw.pointee.n_choices = messages.count
+            public func setChoices(_ elements: [JunctionV1.Choice.View], in arena: Arena) {
+                raw.pointee.choices = arena.array(elements)
+                raw.pointee.n_choices = elements.count
             }
 
             /// Tokens used.
@@ -1937,8 +1895,8 @@ extension JunctionV1 {
 
             /// The provider's fingerprint of the system that answered; empty: not said.
             public var systemFingerprint: Text {
-                get { Text(raw.pointee.system_fingerprint) }
-                nonmutating set { raw.pointee.system_fingerprint = newValue.pointer }
+                get { Text(stored: raw.pointee.system_fingerprint) }
+                nonmutating set { raw.pointee.system_fingerprint = newValue.stored }
             }
         }
     }
@@ -1946,13 +1904,13 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// One answer.
-    public struct Choice: ProtobufMessage, Hashable {
+    public struct Choice: ProtobufMessage {
         /// Its place, from 0.
         public var index: Int32 = 0
         /// What the model said.
         public var message: JunctionV1.Message?
         /// Why it ended.
-        public var finishReason: JunctionV1.FinishReason = JunctionV1.FinishReason(rawValue: 0)
+        public var finishReason: JunctionV1.FinishReason = .init(rawValue: 0)
         /// Log probabilities, where asked.
         public var logprobs: JunctionV1.Logprobs?
         /// The model's reasoning, where the provider shows it.
@@ -1962,20 +1920,20 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Choice" }
 
         public init(_ view: View) {
-            index = view.index
-            message = view.message.map { JunctionV1.Message($0) }
-            finishReason = view.finishReason
-            logprobs = view.logprobs.map { JunctionV1.Logprobs($0) }
-            reasoning = String(view.reasoning)
+            self.index = view.index
+            self.message = view.message.map { JunctionV1.Message($0) }
+            self.finishReason = view.finishReason
+            self.logprobs = view.logprobs.map { JunctionV1.Logprobs($0) }
+            self.reasoning = String(view.reasoning)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.index = index
-            view.message = message.map { $0.view(in: arena) }
-            view.finishReason = finishReason
-            view.logprobs = logprobs.map { $0.view(in: arena) }
-            view.reasoning = arena.text(reasoning)
+            view.index = self.index
+            view.message = self.message.map { $0.view(in: arena) }
+            view.finishReason = self.finishReason
+            view.logprobs = self.logprobs.map { $0.view(in: arena) }
+            view.reasoning = arena.text(self.reasoning)
             return view
         }
 
@@ -1984,10 +1942,10 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Choice>
             public init(raw: UnsafeMutablePointer<Junction__V1__Choice>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Choice()
                 junction__v1__choice__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Its place, from 0.
@@ -2004,8 +1962,8 @@ extension JunctionV1 {
 
             /// Why it ended.
             public var finishReason: JunctionV1.FinishReason {
-                get { JunctionV1.FinishReason(rawValue: Int32(bitPattern: raw.pointee.finish_reason.rawValue)) }
-                nonmutating set { raw.pointee.finish_reason = Junction__V1__FinishReason(rawValue: UInt32(bitPattern: newValue.rawValue)) }
+                get { JunctionV1.FinishReason(stored: raw.pointee.finish_reason) }
+                nonmutating set { raw.pointee.finish_reason = newValue.stored }
             }
 
             /// Log probabilities, where asked.
@@ -2016,8 +1974,8 @@ extension JunctionV1 {
 
             /// The model's reasoning, where the provider shows it.
             public var reasoning: Text {
-                get { Text(raw.pointee.reasoning) }
-                nonmutating set { raw.pointee.reasoning = newValue.pointer }
+                get { Text(stored: raw.pointee.reasoning) }
+                nonmutating set { raw.pointee.reasoning = newValue.stored }
             }
         }
     }
@@ -2025,7 +1983,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// Log probabilities of an answer's tokens.
-    public struct Logprobs: ProtobufMessage, Hashable {
+    public struct Logprobs: ProtobufMessage {
         /// One entry a token of the content.
         public var content: [JunctionV1.TokenLogprob] = []
 
@@ -2033,12 +1991,12 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Logprobs" }
 
         public init(_ view: View) {
-            content = view.content.map { JunctionV1.TokenLogprob($0) }
+            self.content = view.content.map { JunctionV1.TokenLogprob($0) }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.setContent(content.map { $0.view(in: arena) }, in: arena)
+            view.setContent(self.content.map { $0.view(in: arena) }, in: arena)
             return view
         }
 
@@ -2047,24 +2005,24 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Logprobs>
             public init(raw: UnsafeMutablePointer<Junction__V1__Logprobs>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Logprobs()
                 junction__v1__logprobs__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// One entry a token of the content.
-            public var content: RepeatedView<JunctionV1.TokenLogprob.View> { RepeatedView<JunctionV1.TokenLogprob.View>(raw.pointee.content, count: Int(raw.pointee.n_content)) }
+            public var content: Repeated<JunctionV1.TokenLogprob.View> { .init(raw.pointee.content, count: raw.pointee.n_content) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setContent(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.TokenLogprob.View> {
+            public func setContent(count: Int, in arena: Arena) -> Repeated<JunctionV1.TokenLogprob.View> {
                 raw.pointee.content = arena.emptyMessages(JunctionV1.TokenLogprob.View.self, count: count)
                 raw.pointee.n_content = count
-                return content
+                return self.content
             }
-            public func setContent(_ messages: [JunctionV1.TokenLogprob.View], in arena: Arena) {
-                raw.pointee.content = arena.array(messages.map(\.raw))
-                raw.pointee.n_content = messages.count
+            public func setContent(_ elements: [JunctionV1.TokenLogprob.View], in arena: Arena) {
+                raw.pointee.content = arena.array(elements)
+                raw.pointee.n_content = elements.count
             }
         }
     }
@@ -2072,7 +2030,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// Log probability of one token.
-    public struct TokenLogprob: ProtobufMessage, Hashable {
+    public struct TokenLogprob: ProtobufMessage {
         /// The token's text.
         public var token: String = ""
         /// Its natural-log probability.
@@ -2086,18 +2044,18 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.TokenLogprob" }
 
         public init(_ view: View) {
-            token = String(view.token)
-            logprob = view.logprob
-            tokenBytes = [UInt8](view.tokenBytes)
-            top = view.top.map { JunctionV1.TopLogprob($0) }
+            self.token = String(view.token)
+            self.logprob = view.logprob
+            self.tokenBytes = [UInt8](view.tokenBytes)
+            self.top = view.top.map { JunctionV1.TopLogprob($0) }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.token = arena.text(token)
-            view.logprob = logprob
-            view.tokenBytes = arena.bytes(tokenBytes.span)
-            view.setTop(top.map { $0.view(in: arena) }, in: arena)
+            view.token = arena.text(self.token)
+            view.logprob = self.logprob
+            view.tokenBytes = arena.bytes(self.tokenBytes.span)
+            view.setTop(self.top.map { $0.view(in: arena) }, in: arena)
             return view
         }
 
@@ -2106,16 +2064,16 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__TokenLogprob>
             public init(raw: UnsafeMutablePointer<Junction__V1__TokenLogprob>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__TokenLogprob()
                 junction__v1__token_logprob__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// The token's text.
             public var token: Text {
-                get { Text(raw.pointee.token) }
-                nonmutating set { raw.pointee.token = newValue.pointer }
+                get { Text(stored: raw.pointee.token) }
+                nonmutating set { raw.pointee.token = newValue.stored }
             }
 
             /// Its natural-log probability.
@@ -2126,22 +2084,22 @@ extension JunctionV1 {
 
             /// The token's bytes, where the provider gives them.
             public var tokenBytes: ByteView {
-                get { ByteView(raw.pointee.token_bytes) }
-                nonmutating set { raw.pointee.token_bytes = newValue.raw }
+                get { ByteView(stored: raw.pointee.token_bytes) }
+                nonmutating set { raw.pointee.token_bytes = newValue.stored }
             }
 
             /// The likeliest tokens at this position, likeliest first.
-            public var top: RepeatedView<JunctionV1.TopLogprob.View> { RepeatedView<JunctionV1.TopLogprob.View>(raw.pointee.top, count: Int(raw.pointee.n_top)) }
+            public var top: Repeated<JunctionV1.TopLogprob.View> { .init(raw.pointee.top, count: raw.pointee.n_top) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setTop(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.TopLogprob.View> {
+            public func setTop(count: Int, in arena: Arena) -> Repeated<JunctionV1.TopLogprob.View> {
                 raw.pointee.top = arena.emptyMessages(JunctionV1.TopLogprob.View.self, count: count)
                 raw.pointee.n_top = count
-                return top
+                return self.top
             }
-            public func setTop(_ messages: [JunctionV1.TopLogprob.View], in arena: Arena) {
-                raw.pointee.top = arena.array(messages.map(\.raw))
-                raw.pointee.n_top = messages.count
+            public func setTop(_ elements: [JunctionV1.TopLogprob.View], in arena: Arena) {
+                raw.pointee.top = arena.array(elements)
+                raw.pointee.n_top = elements.count
             }
         }
     }
@@ -2149,7 +2107,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// One of the likeliest tokens at a position.
-    public struct TopLogprob: ProtobufMessage, Hashable {
+    public struct TopLogprob: ProtobufMessage {
         /// The token's text.
         public var token: String = ""
         /// Its natural-log probability.
@@ -2161,16 +2119,16 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.TopLogprob" }
 
         public init(_ view: View) {
-            token = String(view.token)
-            logprob = view.logprob
-            tokenBytes = [UInt8](view.tokenBytes)
+            self.token = String(view.token)
+            self.logprob = view.logprob
+            self.tokenBytes = [UInt8](view.tokenBytes)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.token = arena.text(token)
-            view.logprob = logprob
-            view.tokenBytes = arena.bytes(tokenBytes.span)
+            view.token = arena.text(self.token)
+            view.logprob = self.logprob
+            view.tokenBytes = arena.bytes(self.tokenBytes.span)
             return view
         }
 
@@ -2179,16 +2137,16 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__TopLogprob>
             public init(raw: UnsafeMutablePointer<Junction__V1__TopLogprob>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__TopLogprob()
                 junction__v1__top_logprob__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// The token's text.
             public var token: Text {
-                get { Text(raw.pointee.token) }
-                nonmutating set { raw.pointee.token = newValue.pointer }
+                get { Text(stored: raw.pointee.token) }
+                nonmutating set { raw.pointee.token = newValue.stored }
             }
 
             /// Its natural-log probability.
@@ -2199,8 +2157,8 @@ extension JunctionV1 {
 
             /// The token's bytes, where the provider gives them.
             public var tokenBytes: ByteView {
-                get { ByteView(raw.pointee.token_bytes) }
-                nonmutating set { raw.pointee.token_bytes = newValue.raw }
+                get { ByteView(stored: raw.pointee.token_bytes) }
+                nonmutating set { raw.pointee.token_bytes = newValue.stored }
             }
         }
     }
@@ -2208,7 +2166,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// Tokens used, as the provider counted them.
-    public struct Usage: ProtobufMessage, Hashable {
+    public struct Usage: ProtobufMessage {
         /// Tokens of the prompt, cached ones included.
         public var promptTokens: Int64 = 0
         /// Tokens of the answer, reasoning included.
@@ -2226,22 +2184,22 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Usage" }
 
         public init(_ view: View) {
-            promptTokens = view.promptTokens
-            completionTokens = view.completionTokens
-            totalTokens = view.totalTokens
-            cachedTokens = view.cachedTokens
-            reasoningTokens = view.reasoningTokens
-            estimated = view.estimated
+            self.promptTokens = view.promptTokens
+            self.completionTokens = view.completionTokens
+            self.totalTokens = view.totalTokens
+            self.cachedTokens = view.cachedTokens
+            self.reasoningTokens = view.reasoningTokens
+            self.estimated = view.estimated
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.promptTokens = promptTokens
-            view.completionTokens = completionTokens
-            view.totalTokens = totalTokens
-            view.cachedTokens = cachedTokens
-            view.reasoningTokens = reasoningTokens
-            view.estimated = estimated
+            view.promptTokens = self.promptTokens
+            view.completionTokens = self.completionTokens
+            view.totalTokens = self.totalTokens
+            view.cachedTokens = self.cachedTokens
+            view.reasoningTokens = self.reasoningTokens
+            view.estimated = self.estimated
             return view
         }
 
@@ -2250,10 +2208,10 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Usage>
             public init(raw: UnsafeMutablePointer<Junction__V1__Usage>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Usage()
                 junction__v1__usage__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Tokens of the prompt, cached ones included.
@@ -2288,8 +2246,8 @@ extension JunctionV1 {
 
             /// Whether Junction estimated the numbers, since the provider gave none.
             public var estimated: Bool {
-                get { raw.pointee.estimated != 0 }
-                nonmutating set { raw.pointee.estimated = newValue ? 1 : 0 }
+                get { Bool(stored: raw.pointee.estimated) }
+                nonmutating set { raw.pointee.estimated = newValue.stored }
             }
         }
     }
@@ -2297,7 +2255,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// How a call was routed.
-    public struct Route: ProtobufMessage, Hashable {
+    public struct Route: ProtobufMessage {
         /// Id of the deployment that answered.
         public var deploymentId: String = ""
         /// Its provider, such as "openai".
@@ -2313,20 +2271,20 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Route" }
 
         public init(_ view: View) {
-            deploymentId = String(view.deploymentId)
-            provider = String(view.provider)
-            modelGroup = String(view.modelGroup)
-            attempts = view.attempts.map { JunctionV1.Attempt($0) }
-            fallbackUsed = view.fallbackUsed
+            self.deploymentId = String(view.deploymentId)
+            self.provider = String(view.provider)
+            self.modelGroup = String(view.modelGroup)
+            self.attempts = view.attempts.map { JunctionV1.Attempt($0) }
+            self.fallbackUsed = view.fallbackUsed
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.deploymentId = arena.text(deploymentId)
-            view.provider = arena.text(provider)
-            view.modelGroup = arena.text(modelGroup)
-            view.setAttempts(attempts.map { $0.view(in: arena) }, in: arena)
-            view.fallbackUsed = fallbackUsed
+            view.deploymentId = arena.text(self.deploymentId)
+            view.provider = arena.text(self.provider)
+            view.modelGroup = arena.text(self.modelGroup)
+            view.setAttempts(self.attempts.map { $0.view(in: arena) }, in: arena)
+            view.fallbackUsed = self.fallbackUsed
             return view
         }
 
@@ -2335,48 +2293,48 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Route>
             public init(raw: UnsafeMutablePointer<Junction__V1__Route>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Route()
                 junction__v1__route__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Id of the deployment that answered.
             public var deploymentId: Text {
-                get { Text(raw.pointee.deployment_id) }
-                nonmutating set { raw.pointee.deployment_id = newValue.pointer }
+                get { Text(stored: raw.pointee.deployment_id) }
+                nonmutating set { raw.pointee.deployment_id = newValue.stored }
             }
 
             /// Its provider, such as "openai".
             public var provider: Text {
-                get { Text(raw.pointee.provider) }
-                nonmutating set { raw.pointee.provider = newValue.pointer }
+                get { Text(stored: raw.pointee.provider) }
+                nonmutating set { raw.pointee.provider = newValue.stored }
             }
 
             /// The model group that it belongs to.
             public var modelGroup: Text {
-                get { Text(raw.pointee.model_group) }
-                nonmutating set { raw.pointee.model_group = newValue.pointer }
+                get { Text(stored: raw.pointee.model_group) }
+                nonmutating set { raw.pointee.model_group = newValue.stored }
             }
 
             /// Every attempt, in the order they were started.
-            public var attempts: RepeatedView<JunctionV1.Attempt.View> { RepeatedView<JunctionV1.Attempt.View>(raw.pointee.attempts, count: Int(raw.pointee.n_attempts)) }
+            public var attempts: Repeated<JunctionV1.Attempt.View> { .init(raw.pointee.attempts, count: raw.pointee.n_attempts) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setAttempts(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.Attempt.View> {
+            public func setAttempts(count: Int, in arena: Arena) -> Repeated<JunctionV1.Attempt.View> {
                 raw.pointee.attempts = arena.emptyMessages(JunctionV1.Attempt.View.self, count: count)
                 raw.pointee.n_attempts = count
-                return attempts
+                return self.attempts
             }
-            public func setAttempts(_ messages: [JunctionV1.Attempt.View], in arena: Arena) {
-                raw.pointee.attempts = arena.array(messages.map(\.raw))
-                raw.pointee.n_attempts = messages.count
+            public func setAttempts(_ elements: [JunctionV1.Attempt.View], in arena: Arena) {
+                raw.pointee.attempts = arena.array(elements)
+                raw.pointee.n_attempts = elements.count
             }
 
             /// Whether the answer came from a fallback and not from the asked model group.
             public var fallbackUsed: Bool {
-                get { raw.pointee.fallback_used != 0 }
-                nonmutating set { raw.pointee.fallback_used = newValue ? 1 : 0 }
+                get { Bool(stored: raw.pointee.fallback_used) }
+                nonmutating set { raw.pointee.fallback_used = newValue.stored }
             }
         }
     }
@@ -2384,7 +2342,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// One call of a provider.
-    public struct Attempt: ProtobufMessage, Hashable {
+    public struct Attempt: ProtobufMessage {
         /// Id of the deployment.
         public var deploymentId: String = ""
         /// Its model group.
@@ -2392,7 +2350,7 @@ extension JunctionV1 {
         /// Its provider.
         public var provider: String = ""
         /// How it ended.
-        public var outcome: JunctionV1.AttemptOutcome = JunctionV1.AttemptOutcome(rawValue: 0)
+        public var outcome: JunctionV1.AttemptOutcome = .init(rawValue: 0)
         /// Microseconds from its start to its end.
         public var durationUs: Int64 = 0
         /// The provider's HTTP status; 0: none came.
@@ -2406,26 +2364,26 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.Attempt" }
 
         public init(_ view: View) {
-            deploymentId = String(view.deploymentId)
-            modelGroup = String(view.modelGroup)
-            provider = String(view.provider)
-            outcome = view.outcome
-            durationUs = view.durationUs
-            httpStatus = view.httpStatus
-            error = String(view.error)
-            timeToFirstTokenUs = view.timeToFirstTokenUs
+            self.deploymentId = String(view.deploymentId)
+            self.modelGroup = String(view.modelGroup)
+            self.provider = String(view.provider)
+            self.outcome = view.outcome
+            self.durationUs = view.durationUs
+            self.httpStatus = view.httpStatus
+            self.error = String(view.error)
+            self.timeToFirstTokenUs = view.timeToFirstTokenUs
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.deploymentId = arena.text(deploymentId)
-            view.modelGroup = arena.text(modelGroup)
-            view.provider = arena.text(provider)
-            view.outcome = outcome
-            view.durationUs = durationUs
-            view.httpStatus = httpStatus
-            view.error = arena.text(error)
-            view.timeToFirstTokenUs = timeToFirstTokenUs
+            view.deploymentId = arena.text(self.deploymentId)
+            view.modelGroup = arena.text(self.modelGroup)
+            view.provider = arena.text(self.provider)
+            view.outcome = self.outcome
+            view.durationUs = self.durationUs
+            view.httpStatus = self.httpStatus
+            view.error = arena.text(self.error)
+            view.timeToFirstTokenUs = self.timeToFirstTokenUs
             return view
         }
 
@@ -2434,34 +2392,34 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__Attempt>
             public init(raw: UnsafeMutablePointer<Junction__V1__Attempt>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__Attempt()
                 junction__v1__attempt__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Id of the deployment.
             public var deploymentId: Text {
-                get { Text(raw.pointee.deployment_id) }
-                nonmutating set { raw.pointee.deployment_id = newValue.pointer }
+                get { Text(stored: raw.pointee.deployment_id) }
+                nonmutating set { raw.pointee.deployment_id = newValue.stored }
             }
 
             /// Its model group.
             public var modelGroup: Text {
-                get { Text(raw.pointee.model_group) }
-                nonmutating set { raw.pointee.model_group = newValue.pointer }
+                get { Text(stored: raw.pointee.model_group) }
+                nonmutating set { raw.pointee.model_group = newValue.stored }
             }
 
             /// Its provider.
             public var provider: Text {
-                get { Text(raw.pointee.provider) }
-                nonmutating set { raw.pointee.provider = newValue.pointer }
+                get { Text(stored: raw.pointee.provider) }
+                nonmutating set { raw.pointee.provider = newValue.stored }
             }
 
             /// How it ended.
             public var outcome: JunctionV1.AttemptOutcome {
-                get { JunctionV1.AttemptOutcome(rawValue: Int32(bitPattern: raw.pointee.outcome.rawValue)) }
-                nonmutating set { raw.pointee.outcome = Junction__V1__AttemptOutcome(rawValue: UInt32(bitPattern: newValue.rawValue)) }
+                get { JunctionV1.AttemptOutcome(stored: raw.pointee.outcome) }
+                nonmutating set { raw.pointee.outcome = newValue.stored }
             }
 
             /// Microseconds from its start to its end.
@@ -2478,8 +2436,8 @@ extension JunctionV1 {
 
             /// What went wrong, for a person to read; empty on success. Holds no secret.
             public var error: Text {
-                get { Text(raw.pointee.error) }
-                nonmutating set { raw.pointee.error = newValue.pointer }
+                get { Text(stored: raw.pointee.error) }
+                nonmutating set { raw.pointee.error = newValue.stored }
             }
 
             /// Microseconds from its start to the first content; 0: none came.
@@ -2493,7 +2451,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// One piece of a streamed answer.
-    public struct StreamResponse: ProtobufMessage, Hashable {
+    public struct StreamResponse: ProtobufMessage {
         /// What each choice gained; empty in the last message.
         public var choices: [JunctionV1.ChoiceDelta] = []
         /// The provider's id of the completion; in the first message.
@@ -2511,22 +2469,22 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.StreamResponse" }
 
         public init(_ view: View) {
-            choices = view.choices.map { JunctionV1.ChoiceDelta($0) }
-            id = String(view.id)
-            model = String(view.model)
-            usage = view.usage.map { JunctionV1.Usage($0) }
-            route = view.route.map { JunctionV1.Route($0) }
-            createdUnixSeconds = view.createdUnixSeconds
+            self.choices = view.choices.map { JunctionV1.ChoiceDelta($0) }
+            self.id = String(view.id)
+            self.model = String(view.model)
+            self.usage = view.usage.map { JunctionV1.Usage($0) }
+            self.route = view.route.map { JunctionV1.Route($0) }
+            self.createdUnixSeconds = view.createdUnixSeconds
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.setChoices(choices.map { $0.view(in: arena) }, in: arena)
-            view.id = arena.text(id)
-            view.model = arena.text(model)
-            view.usage = usage.map { $0.view(in: arena) }
-            view.route = route.map { $0.view(in: arena) }
-            view.createdUnixSeconds = createdUnixSeconds
+            view.setChoices(self.choices.map { $0.view(in: arena) }, in: arena)
+            view.id = arena.text(self.id)
+            view.model = arena.text(self.model)
+            view.usage = self.usage.map { $0.view(in: arena) }
+            view.route = self.route.map { $0.view(in: arena) }
+            view.createdUnixSeconds = self.createdUnixSeconds
             return view
         }
 
@@ -2535,36 +2493,36 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__StreamResponse>
             public init(raw: UnsafeMutablePointer<Junction__V1__StreamResponse>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__StreamResponse()
                 junction__v1__stream_response__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// What each choice gained; empty in the last message.
-            public var choices: RepeatedView<JunctionV1.ChoiceDelta.View> { RepeatedView<JunctionV1.ChoiceDelta.View>(raw.pointee.choices, count: Int(raw.pointee.n_choices)) }
+            public var choices: Repeated<JunctionV1.ChoiceDelta.View> { .init(raw.pointee.choices, count: raw.pointee.n_choices) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setChoices(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.ChoiceDelta.View> {
+            public func setChoices(count: Int, in arena: Arena) -> Repeated<JunctionV1.ChoiceDelta.View> {
                 raw.pointee.choices = arena.emptyMessages(JunctionV1.ChoiceDelta.View.self, count: count)
                 raw.pointee.n_choices = count
-                return choices
+                return self.choices
             }
-            public func setChoices(_ messages: [JunctionV1.ChoiceDelta.View], in arena: Arena) {
-                raw.pointee.choices = arena.array(messages.map(\.raw))
-                raw.pointee.n_choices = messages.count
+            public func setChoices(_ elements: [JunctionV1.ChoiceDelta.View], in arena: Arena) {
+                raw.pointee.choices = arena.array(elements)
+                raw.pointee.n_choices = elements.count
             }
 
             /// The provider's id of the completion; in the first message.
             public var id: Text {
-                get { Text(raw.pointee.id) }
-                nonmutating set { raw.pointee.id = newValue.pointer }
+                get { Text(stored: raw.pointee.id) }
+                nonmutating set { raw.pointee.id = newValue.stored }
             }
 
             /// The model that answered, as the provider names it; in the first message.
             public var model: Text {
-                get { Text(raw.pointee.model) }
-                nonmutating set { raw.pointee.model = newValue.pointer }
+                get { Text(stored: raw.pointee.model) }
+                nonmutating set { raw.pointee.model = newValue.stored }
             }
 
             /// Tokens used; in the last message.
@@ -2590,7 +2548,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// What one choice gained.
-    public struct ChoiceDelta: ProtobufMessage, Hashable {
+    public struct ChoiceDelta: ProtobufMessage {
         /// The choice's place, from 0.
         public var index: Int32 = 0
         /// Text to append to the content.
@@ -2598,7 +2556,7 @@ extension JunctionV1 {
         /// Fragments of tool calls.
         public var toolCalls: [JunctionV1.ToolCallDelta] = []
         /// Why the choice ended; in its last piece.
-        public var finishReason: JunctionV1.FinishReason = JunctionV1.FinishReason(rawValue: 0)
+        public var finishReason: JunctionV1.FinishReason = .init(rawValue: 0)
         /// Text to append to the refusal.
         public var refusal: String = ""
         /// Text to append to the reasoning.
@@ -2610,24 +2568,24 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.ChoiceDelta" }
 
         public init(_ view: View) {
-            index = view.index
-            content = String(view.content)
-            toolCalls = view.toolCalls.map { JunctionV1.ToolCallDelta($0) }
-            finishReason = view.finishReason
-            refusal = String(view.refusal)
-            reasoning = String(view.reasoning)
-            logprobs = view.logprobs.map { JunctionV1.Logprobs($0) }
+            self.index = view.index
+            self.content = String(view.content)
+            self.toolCalls = view.toolCalls.map { JunctionV1.ToolCallDelta($0) }
+            self.finishReason = view.finishReason
+            self.refusal = String(view.refusal)
+            self.reasoning = String(view.reasoning)
+            self.logprobs = view.logprobs.map { JunctionV1.Logprobs($0) }
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.index = index
-            view.content = arena.text(content)
-            view.setToolCalls(toolCalls.map { $0.view(in: arena) }, in: arena)
-            view.finishReason = finishReason
-            view.refusal = arena.text(refusal)
-            view.reasoning = arena.text(reasoning)
-            view.logprobs = logprobs.map { $0.view(in: arena) }
+            view.index = self.index
+            view.content = arena.text(self.content)
+            view.setToolCalls(self.toolCalls.map { $0.view(in: arena) }, in: arena)
+            view.finishReason = self.finishReason
+            view.refusal = arena.text(self.refusal)
+            view.reasoning = arena.text(self.reasoning)
+            view.logprobs = self.logprobs.map { $0.view(in: arena) }
             return view
         }
 
@@ -2636,10 +2594,10 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__ChoiceDelta>
             public init(raw: UnsafeMutablePointer<Junction__V1__ChoiceDelta>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__ChoiceDelta()
                 junction__v1__choice_delta__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// The choice's place, from 0.
@@ -2650,40 +2608,40 @@ extension JunctionV1 {
 
             /// Text to append to the content.
             public var content: Text {
-                get { Text(raw.pointee.content) }
-                nonmutating set { raw.pointee.content = newValue.pointer }
+                get { Text(stored: raw.pointee.content) }
+                nonmutating set { raw.pointee.content = newValue.stored }
             }
 
             /// Fragments of tool calls.
-            public var toolCalls: RepeatedView<JunctionV1.ToolCallDelta.View> { RepeatedView<JunctionV1.ToolCallDelta.View>(raw.pointee.tool_calls, count: Int(raw.pointee.n_tool_calls)) }
+            public var toolCalls: Repeated<JunctionV1.ToolCallDelta.View> { .init(raw.pointee.tool_calls, count: raw.pointee.n_tool_calls) }
             /// Makes `count` empty messages, to be filled.
             @discardableResult
-            public func setToolCalls(count: Int, in arena: Arena) -> RepeatedView<JunctionV1.ToolCallDelta.View> {
+            public func setToolCalls(count: Int, in arena: Arena) -> Repeated<JunctionV1.ToolCallDelta.View> {
                 raw.pointee.tool_calls = arena.emptyMessages(JunctionV1.ToolCallDelta.View.self, count: count)
                 raw.pointee.n_tool_calls = count
-                return toolCalls
+                return self.toolCalls
             }
-            public func setToolCalls(_ messages: [JunctionV1.ToolCallDelta.View], in arena: Arena) {
-                raw.pointee.tool_calls = arena.array(messages.map(\.raw))
-                raw.pointee.n_tool_calls = messages.count
+            public func setToolCalls(_ elements: [JunctionV1.ToolCallDelta.View], in arena: Arena) {
+                raw.pointee.tool_calls = arena.array(elements)
+                raw.pointee.n_tool_calls = elements.count
             }
 
             /// Why the choice ended; in its last piece.
             public var finishReason: JunctionV1.FinishReason {
-                get { JunctionV1.FinishReason(rawValue: Int32(bitPattern: raw.pointee.finish_reason.rawValue)) }
-                nonmutating set { raw.pointee.finish_reason = Junction__V1__FinishReason(rawValue: UInt32(bitPattern: newValue.rawValue)) }
+                get { JunctionV1.FinishReason(stored: raw.pointee.finish_reason) }
+                nonmutating set { raw.pointee.finish_reason = newValue.stored }
             }
 
             /// Text to append to the refusal.
             public var refusal: Text {
-                get { Text(raw.pointee.refusal) }
-                nonmutating set { raw.pointee.refusal = newValue.pointer }
+                get { Text(stored: raw.pointee.refusal) }
+                nonmutating set { raw.pointee.refusal = newValue.stored }
             }
 
             /// Text to append to the reasoning.
             public var reasoning: Text {
-                get { Text(raw.pointee.reasoning) }
-                nonmutating set { raw.pointee.reasoning = newValue.pointer }
+                get { Text(stored: raw.pointee.reasoning) }
+                nonmutating set { raw.pointee.reasoning = newValue.stored }
             }
 
             /// Log probabilities of the tokens of this piece, where asked.
@@ -2697,7 +2655,7 @@ extension JunctionV1 {
 
 extension JunctionV1 {
     /// A fragment of a tool call.
-    public struct ToolCallDelta: ProtobufMessage, Hashable {
+    public struct ToolCallDelta: ProtobufMessage {
         /// Which tool call of the choice, from 0.
         public var index: Int32 = 0
         /// The provider's id of the call; in its first fragment.
@@ -2711,18 +2669,18 @@ extension JunctionV1 {
         public static var fullName: String { "junction.v1.ToolCallDelta" }
 
         public init(_ view: View) {
-            index = view.index
-            id = String(view.id)
-            name = String(view.name)
-            argumentsJson = String(view.argumentsJson)
+            self.index = view.index
+            self.id = String(view.id)
+            self.name = String(view.name)
+            self.argumentsJson = String(view.argumentsJson)
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
-            view.index = index
-            view.id = arena.text(id)
-            view.name = arena.text(name)
-            view.argumentsJson = arena.text(argumentsJson)
+            view.index = self.index
+            view.id = arena.text(self.id)
+            view.name = arena.text(self.name)
+            view.argumentsJson = arena.text(self.argumentsJson)
             return view
         }
 
@@ -2731,10 +2689,10 @@ extension JunctionV1 {
         public struct View: MessageView {
             public let raw: UnsafeMutablePointer<Junction__V1__ToolCallDelta>
             public init(raw: UnsafeMutablePointer<Junction__V1__ToolCallDelta>) { self.raw = raw }
-            nonisolated(unsafe) public static let descriptor: UnsafePointer<ProtobufCMessageDescriptor> = {
+            nonisolated(unsafe) public static let descriptor = {
                 var message = Junction__V1__ToolCallDelta()
                 junction__v1__tool_call_delta__init(&message)
-                return message.base.descriptor
+                return message.base.descriptor!
             }()
 
             /// Which tool call of the choice, from 0.
@@ -2745,20 +2703,20 @@ extension JunctionV1 {
 
             /// The provider's id of the call; in its first fragment.
             public var id: Text {
-                get { Text(raw.pointee.id) }
-                nonmutating set { raw.pointee.id = newValue.pointer }
+                get { Text(stored: raw.pointee.id) }
+                nonmutating set { raw.pointee.id = newValue.stored }
             }
 
             /// The function's name; in its first fragment.
             public var name: Text {
-                get { Text(raw.pointee.name) }
-                nonmutating set { raw.pointee.name = newValue.pointer }
+                get { Text(stored: raw.pointee.name) }
+                nonmutating set { raw.pointee.name = newValue.stored }
             }
 
             /// Text to append to the arguments.
             public var argumentsJson: Text {
-                get { Text(raw.pointee.arguments_json) }
-                nonmutating set { raw.pointee.arguments_json = newValue.pointer }
+                get { Text(stored: raw.pointee.arguments_json) }
+                nonmutating set { raw.pointee.arguments_json = newValue.stored }
             }
         }
     }

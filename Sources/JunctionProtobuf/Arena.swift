@@ -2,21 +2,20 @@
 // decoded message costs no malloc. The views of a message are valid until its arena is reset.
 internal import CProtobufC
 
-/// A bump allocator whose pages stay with it across `reset`. Confined to one thread.
+/// A bump allocator. It holds no memory before its first use, then a small page, then bigger ones; the first
+/// two stay with it across `reset`. Confined to one thread.
 public final class Arena {
+    private static let firstPageBytes = 4 * 1024
     private static let pageBytes = 16 * 1024
+    private static let pagesKept = 2
     private var pages: [UnsafeMutableRawPointer] = []
+    private var pagesUsed = 0
     private var large: [UnsafeMutableRawPointer] = []
-    private var page = 0
-    private var cursor: UnsafeMutableRawPointer
-    private var end: UnsafeMutableRawPointer
+    private var cursor = Arena.nowhere
+    private var end = Arena.nowhere
     private let allocator: UnsafeMutablePointer<ProtobufCAllocator>
 
     public init() {
-        let first = UnsafeMutableRawPointer.allocate(byteCount: Arena.pageBytes, alignment: 16)
-        pages = [first]
-        cursor = first
-        end = first + Arena.pageBytes
         allocator = .allocate(capacity: 1)
         allocator.initialize(
             to: ProtobufCAllocator(
@@ -31,16 +30,19 @@ public final class Arena {
         allocator.deallocate()
     }
 
+    /// Where an arena without a page would go on: no byte is left there.
+    private static var nowhere: UnsafeMutableRawPointer { UnsafeMutableRawPointer(bitPattern: 16)! }
+
     /// Gives everything back: views into the arena are invalid from here on.
     public func reset() {
         if !large.isEmpty {
             for block in large { block.deallocate() }
             large.removeAll(keepingCapacity: true)
         }
-        while pages.count > 4 { pages.removeLast().deallocate() }
-        page = 0
-        cursor = pages[0]
-        end = cursor + Arena.pageBytes
+        while pages.count > Arena.pagesKept { pages.removeLast().deallocate() }
+        pagesUsed = 0
+        cursor = Arena.nowhere
+        end = cursor
     }
 
     /// Uninitialised memory, aligned to 16 bytes.
@@ -55,13 +57,13 @@ public final class Arena {
             large.append(block)
             return block
         }
-        page += 1
-        if page == pages.count {
-            pages.append(.allocate(byteCount: Arena.pageBytes, alignment: 16))
-        }
-        cursor = pages[page] + rounded
-        end = pages[page] + Arena.pageBytes
-        return pages[page]
+        let bytes = pagesUsed == 0 ? Arena.firstPageBytes : Arena.pageBytes
+        if pagesUsed == pages.count { pages.append(.allocate(byteCount: bytes, alignment: 16)) }
+        let page = pages[pagesUsed]
+        pagesUsed += 1
+        cursor = page + rounded
+        end = page + bytes
+        return page
     }
 
     var protobufAllocator: UnsafeMutablePointer<ProtobufCAllocator> { allocator }

@@ -1,19 +1,45 @@
-// What the fields of a message in an arena look like: text, bytes, and the three kinds of repeated field.
-// Nothing is copied; each is valid as long as its arena is not reset.
+// What the fields of a message in an arena look like: text, bytes, repeated fields, and how to put new ones
+// there. Nothing is copied on reading; each view is valid as long as its arena is not reset.
 public import CProtobufC
 import Glibc
 
+/// What a field holds: `Self` is how Swift sees it, `Stored` how protobuf-c keeps it.
+public protocol FieldElement {
+    associatedtype Stored
+    init(stored: Stored)
+    var stored: Stored { get }
+}
+
+extension FieldElement where Stored == Self {
+    @inlinable public init(stored: Self) { self = stored }
+    @inlinable public var stored: Self { self }
+}
+
+extension Double: FieldElement {}
+extension Float: FieldElement {}
+extension Int32: FieldElement {}
+extension Int64: FieldElement {}
+extension UInt32: FieldElement {}
+extension UInt64: FieldElement {}
+
+extension Bool: FieldElement {
+    @inlinable public init(stored: protobuf_c_boolean) { self = stored != 0 }
+    @inlinable public var stored: protobuf_c_boolean { self ? 1 : 0 }
+}
+
 /// UTF-8 text in an arena, ended by a NUL that is not part of it.
 @safe
-public struct Text {
+public struct Text: FieldElement {
     public let pointer: UnsafeMutablePointer<CChar>
     public let count: Int
 
     @inlinable
-    public init(_ pointer: UnsafeMutablePointer<CChar>?) {
+    public init(stored pointer: UnsafeMutablePointer<CChar>?) {
         self.pointer = pointer ?? Text.emptyPointer
         count = strlen(self.pointer)
     }
+
+    @inlinable public var stored: UnsafeMutablePointer<CChar>? { pointer }
 
     @usableFromInline static var emptyPointer: UnsafeMutablePointer<CChar> {
         UnsafeMutableRawPointer(mutating: StaticString("").utf8Start).assumingMemoryBound(to: CChar.self)
@@ -47,23 +73,16 @@ extension String {
 
 /// The value of a bytes field.
 @safe
-public struct ByteView {
-    let pointer: UnsafePointer<UInt8>?
-    public let count: Int
-    public var isEmpty: Bool { count == 0 }
+public struct ByteView: FieldElement {
+    public let stored: ProtobufCBinaryData
+    @inlinable public init(stored: ProtobufCBinaryData) { self.stored = stored }
 
-    public init(_ data: ProtobufCBinaryData) {
-        pointer = UnsafePointer(data.data)
-        count = data.len
-    }
+    @inlinable public var count: Int { stored.len }
+    @inlinable public var isEmpty: Bool { count == 0 }
 
-    public var raw: ProtobufCBinaryData {
-        ProtobufCBinaryData(len: count, data: UnsafeMutablePointer(mutating: pointer))
-    }
-
-    public var bytes: Span<UInt8> {
+    @inlinable public var bytes: Span<UInt8> {
         @_lifetime(borrow self) get {
-            let span = Span(_unsafeElements: UnsafeBufferPointer(start: pointer, count: count))
+            let span = Span(_unsafeElements: UnsafeBufferPointer(start: stored.data, count: count))
             return _overrideLifetime(span, borrowing: self)
         }
     }
@@ -71,7 +90,29 @@ public struct ByteView {
 
 extension [UInt8] {
     /// A copy of the bytes.
-    public init(_ view: ByteView) { self = Array(UnsafeBufferPointer(start: view.pointer, count: view.count)) }
+    public init(_ view: ByteView) {
+        self = Array(UnsafeBufferPointer(start: view.stored.data, count: view.count))
+    }
+}
+
+/// A repeated field.
+@safe
+public struct Repeated<Element: FieldElement>: RandomAccessCollection {
+    @usableFromInline let base: UnsafeMutablePointer<Element.Stored>?
+    public let endIndex: Int
+    @inlinable public var startIndex: Int { 0 }
+
+    @inlinable
+    public init(_ base: UnsafeMutablePointer<Element.Stored>?, count: Int) {
+        self.base = base
+        endIndex = count
+    }
+
+    @inlinable
+    public subscript(position: Int) -> Element {
+        precondition(position >= 0 && position < endIndex)
+        return Element(stored: base![position])
+    }
 }
 
 extension Arena {
@@ -81,7 +122,8 @@ extension Arena {
         return string.withUTF8 { text(Span(_unsafeElements: $0)) }
     }
 
-    /// A copy of `bytes`, which must be UTF-8, in the arena. A NUL, which protobuf-c cannot hold, is left out.
+    /// A copy of `bytes`, which must be UTF-8, in the arena. A NUL, which protobuf-c cannot hold, is left
+    /// out.
     public func text(_ bytes: Span<UInt8>) -> Text {
         let copy = allocate(bytes.count + 1).assumingMemoryBound(to: CChar.self)
         var count = 0
@@ -98,7 +140,7 @@ extension Arena {
             }
         }
         copy[count] = 0
-        return Text(copy)
+        return Text(stored: copy)
     }
 
     /// A copy of `bytes` in the arena.
@@ -107,110 +149,30 @@ extension Arena {
         bytes.withUnsafeBufferPointer { source in
             if let start = source.baseAddress { memcpy(copy, start, source.count) }
         }
-        return ByteView(ProtobufCBinaryData(len: bytes.count, data: copy))
-    }
-}
-
-/// A repeated message field.
-@safe
-public struct RepeatedView<Element: MessageView>: RandomAccessCollection {
-    private let base: UnsafeMutablePointer<UnsafeMutablePointer<Element.Raw>?>?
-    public let endIndex: Int
-    public var startIndex: Int { 0 }
-
-    public init(_ base: UnsafeMutablePointer<UnsafeMutablePointer<Element.Raw>?>?, count: Int) {
-        self.base = base
-        endIndex = count
+        return ByteView(stored: ProtobufCBinaryData(len: bytes.count, data: copy))
     }
 
-    public subscript(position: Int) -> Element {
-        precondition(position >= 0 && position < endIndex)
-        return Element(raw: base![position]!)
-    }
-}
-
-/// A repeated string field.
-@safe
-public struct RepeatedText: RandomAccessCollection {
-    private let base: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
-    public let endIndex: Int
-    public var startIndex: Int { 0 }
-
-    public init(_ base: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, count: Int) {
-        self.base = base
-        endIndex = count
-    }
-
-    public subscript(position: Int) -> Text {
-        precondition(position >= 0 && position < endIndex)
-        return Text(base![position])
-    }
-}
-
-/// A repeated bytes field.
-@safe
-public struct RepeatedBytes: RandomAccessCollection {
-    private let base: UnsafeMutablePointer<ProtobufCBinaryData>?
-    public let endIndex: Int
-    public var startIndex: Int { 0 }
-
-    public init(_ base: UnsafeMutablePointer<ProtobufCBinaryData>?, count: Int) {
-        self.base = base
-        endIndex = count
-    }
-
-    public subscript(position: Int) -> ByteView {
-        precondition(position >= 0 && position < endIndex)
-        return ByteView(base![position])
-    }
-}
-
-/// A repeated field of numbers, booleans or enums, as protobuf-c holds them.
-@safe
-public struct RepeatedScalar<Element>: RandomAccessCollection {
-    private let base: UnsafeMutablePointer<Element>?
-    public let endIndex: Int
-    public var startIndex: Int { 0 }
-
-    public init(_ base: UnsafeMutablePointer<Element>?, count: Int) {
-        self.base = base
-        endIndex = count
-    }
-
-    public subscript(position: Int) -> Element {
-        precondition(position >= 0 && position < endIndex)
-        return base![position]
-    }
-}
-
-extension Arena {
-    /// A C array of `values` in the arena; nil when there are none.
-    public func array<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafeMutablePointer<Element>? {
-        if values.isEmpty { return nil }
-        let copy = allocate(values.count * MemoryLayout<Element>.stride).assumingMemoryBound(to: Element.self)
-        for (index, value) in values.enumerated() { (copy + index).initialize(to: value) }
-        return copy
-    }
-
-    /// A C array of pointers to `values`; nil when there are none.
-    public func array<Element>(
-        _ values: [UnsafeMutablePointer<Element>]
-    ) -> UnsafeMutablePointer<UnsafeMutablePointer<Element>?>? {
-        if values.isEmpty { return nil }
-        let copy = allocate(values.count * MemoryLayout<UnsafeRawPointer>.stride)
-            .assumingMemoryBound(to: UnsafeMutablePointer<Element>?.self)
-        for (index, value) in values.enumerated() { (copy + index).initialize(to: value) }
-        return copy
+    /// A C array of `elements` in the arena; nil when there are none.
+    @inlinable
+    public func array<Element: FieldElement>(_ elements: [Element]) -> UnsafeMutablePointer<Element.Stored>? {
+        guard let array = array(of: Element.Stored.self, count: elements.count) else { return nil }
+        for index in elements.indices { (array + index).initialize(to: elements[index].stored) }
+        return array
     }
 
     /// A C array of pointers to `count` empty messages; nil when `count` is 0.
+    @inlinable
     public func emptyMessages<View: MessageView>(
         _ type: View.Type, count: Int
-    ) -> UnsafeMutablePointer<UnsafeMutablePointer<View.Raw>?>? {
-        if count == 0 { return nil }
-        let array = allocate(count * MemoryLayout<UnsafeRawPointer>.stride)
-            .assumingMemoryBound(to: UnsafeMutablePointer<View.Raw>?.self)
+    ) -> UnsafeMutablePointer<View.Stored>? {
+        guard let array = array(of: View.Stored.self, count: count) else { return nil }
         for index in 0..<count { (array + index).initialize(to: View(in: self).raw) }
         return array
+    }
+
+    @inlinable
+    func array<Stored>(of type: Stored.Type, count: Int) -> UnsafeMutablePointer<Stored>? {
+        if count == 0 { return nil }
+        return allocate(count * MemoryLayout<Stored>.stride).assumingMemoryBound(to: type)
     }
 }

@@ -2,8 +2,9 @@
 // generated values to `ProtobufMessage`.
 public import CProtobufC
 
-/// A message in an arena. A reference, not a value: copies of a view see the same message.
-public protocol MessageView {
+/// A message in an arena. A reference, not a value: copies of a view see the same message. It does not keep
+/// the arena alive.
+public protocol MessageView: FieldElement where Stored == UnsafeMutablePointer<Raw>? {
     /// The struct that protoc-c generates for the message.
     associatedtype Raw
     static var descriptor: UnsafePointer<ProtobufCMessageDescriptor> { get }
@@ -12,6 +13,10 @@ public protocol MessageView {
 }
 
 extension MessageView {
+    /// protobuf-c keeps a message by pointer; one that stands in a repeated field is never NULL.
+    @inlinable public init(stored: UnsafeMutablePointer<Raw>?) { self.init(raw: stored!) }
+    @inlinable public var stored: UnsafeMutablePointer<Raw>? { raw }
+
     /// An empty message in `arena`.
     @inlinable
     public init(in arena: Arena) {
@@ -45,7 +50,7 @@ extension MessageView {
 }
 
 /// A message as a plain value, independent of any arena.
-public protocol ProtobufMessage: Sendable, Equatable {
+public protocol ProtobufMessage: Sendable, Hashable {
     associatedtype View: MessageView
     init()
     /// A copy of the message that `view` shows.
@@ -58,13 +63,16 @@ public protocol ProtobufMessage: Sendable, Equatable {
 
 extension ProtobufMessage {
     /// The message on the wire.
-    public func encoded() -> [UInt8] { view(in: Arena()).encoded() }
+    public func encoded() -> [UInt8] {
+        let arena = Arena()
+        return withExtendedLifetime(arena) { view(in: arena).encoded() }
+    }
 
     /// Reads a message from its wire form.
     public init(decoding bytes: [UInt8]) throws(ProtobufError) {
         let arena = Arena()
+        defer { withExtendedLifetime(arena) {} }
         self.init(try decode(View.self, bytes.span, in: arena))
-        withExtendedLifetime(arena) {}
     }
 }
 
@@ -72,24 +80,26 @@ extension ProtobufMessage {
 ///
 /// protobuf-c neither checks UTF-8 nor keeps what follows a NUL in a string, so both are refused first, as
 /// the protobuf specification has it for proto3 strings (a NUL is legal there; Junction cannot hold one).
+@inlinable
 public func decode<V: MessageView>(
     _ type: V.Type, _ bytes: Span<UInt8>, in arena: Arena
 ) throws(ProtobufError) -> V {
-    var outcome: Result<UnsafeMutablePointer<V.Raw>, ProtobufError> = .failure(.malformed)
-    bytes.withUnsafeBufferPointer { buffer in
-        var validator = WireValidator()
-        do throws(ProtobufError) {
-            try validator.validate(UnsafeRawBufferPointer(buffer), V.descriptor)
-        } catch {
-            outcome = .failure(error)
-            return
+    V(raw: try arena.unpack(bytes, V.descriptor).assumingMemoryBound(to: V.Raw.self))
+}
+
+extension Arena {
+    @usableFromInline
+    func unpack(
+        _ bytes: Span<UInt8>, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>
+    ) throws(ProtobufError) -> UnsafeMutableRawPointer {
+        try bytes.withUnsafeBufferPointer { buffer throws(ProtobufError) in
+            try WireValidator.validate(UnsafeRawBufferPointer(buffer), descriptor)
+            let message = protobuf_c_message_unpack(
+                descriptor, protobufAllocator, buffer.count, buffer.baseAddress)
+            guard let message else { throw .malformed }
+            return UnsafeMutableRawPointer(message)
         }
-        let message = protobuf_c_message_unpack(
-            V.descriptor, arena.protobufAllocator, buffer.count, buffer.baseAddress)
-        guard let message else { return }
-        outcome = .success(UnsafeMutableRawPointer(message).assumingMemoryBound(to: V.Raw.self))
     }
-    return V(raw: try outcome.get())
 }
 
 /// Why bytes are not the message they should be.

@@ -270,7 +270,7 @@ private func readFunctionDelta(_ json: JSONValue, into call: JunctionV1.ToolCall
 /// Content as text, or as Mistral's reasoning models send it: parts, some of them thinking.
 /// Source: docs.mistral.ai/capabilities/reasoning.
 private func readContent(_ json: JSONValue, in arena: Arena) -> (text: Text, reasoning: Text) {
-    if let text = json.text { return (arena.text(text), Text(nil)) }
+    if let text = json.text { return (arena.text(text), Text(stored: nil)) }
     var text: [UInt8] = []
     var reasoning: [UInt8] = []
     for part in json.elements {

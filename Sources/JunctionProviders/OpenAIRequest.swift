@@ -98,15 +98,15 @@ extension BodyWriter {
         writer.raw("}}")
     }
 
-    private func writeToolCalls(_ calls: RepeatedView<JunctionV1.ToolCall.View>) {
+    private func writeToolCalls(_ calls: Repeated<JunctionV1.ToolCall.View>) {
         if calls.isEmpty { return }
         for (index, call) in calls.enumerated() {
             writer.raw(index == 0 ? #","tool_calls":[{"id":"# : #",{"id":"#)
             writer.string(call.id)
             writer.raw(#","type":"function","function":{"name":"#)
-            writer.string(call.function?.name ?? Text(nil))
+            writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","arguments":"#)
-            writer.string(call.function?.argumentsJson ?? Text(nil))
+            writer.string(call.function?.argumentsJson ?? Text(stored: nil))
             writer.raw("}}")
         }
         writer.raw("]")
@@ -140,7 +140,7 @@ extension BodyWriter {
     }
 
     private func writeLogitBias(
-        _ bias: RepeatedView<JunctionV1.Completion.LogitBiasEntry.View>
+        _ bias: Repeated<JunctionV1.Completion.LogitBiasEntry.View>
     ) throws(Failure) {
         if bias.isEmpty { return }
         member("logit_bias")

@@ -4,12 +4,13 @@ import JunctionMessages
 import JunctionOutbound
 import JunctionProtobuf
 import JunctionProviders
-import JunctionRouting
 import JunctionRPC
+import JunctionRouting
 import JunctionTransport
 
-/// One `Complete` or `Stream` from its request to its status. Confined to its worker's loop.
-final class Call: HTTPHandler {
+/// One `Complete` or `Stream` from its request to its status. Confined to its worker's loop. Lives as long as
+/// its RPC holds it as delegate, or a transfer as handler.
+final class Call: HTTPHandler, ServerStreamDelegate {
     private let worker: Worker
     private let rpc: ServerStream
     private let completion: JunctionV1.Completion.View
@@ -27,7 +28,7 @@ final class Call: HTTPHandler {
     private var isCommitted = false
     /// Pieces without content that came before any content; sent if the answer turns out to have none.
     private var held: [JunctionV1.StreamResponse] = []
-    private var bytesOfContent = 0
+    private var contentBytes = 0
     private var isOver = false
 
     init(
@@ -44,8 +45,7 @@ final class Call: HTTPHandler {
     }
 
     func start() {
-        rpc.onCancel = { self.callerLeft() }
-        if isStreaming { rpc.onWritable = { self.transfer?.resume() } }
+        rpc.delegate = self
         perform(route.start(now: worker.now, random: &worker.random))
     }
 
@@ -55,54 +55,61 @@ final class Call: HTTPHandler {
         switch action {
         case .attempt(let attempt): begin(attempt)
         case .wait(let until): wake(after: until - worker.now)
-        case .reply(let failure): end(with: status(of: failure))
+        case .reply(let failure): end(with: status(of: failure, target: target))
         case .none: break
         }
     }
 
     private func begin(_ attempt: Attempt) {
-        let target = attempt.overrideIndex.map { overrides[$0] } ?? worker.targets[attempt.deployment]
+        let target = target(attempt.deployment, attempt.overrideIndex)
         usage = nil
         answer = nil
         held.removeAll()
-        bytesOfContent = 0
+        contentBytes = 0
         reader.reset(adapter: target.adapter, isStreaming: isStreaming)
         wake(after: attempt.timeout)
-        do {
+        do throws(Failure) {
             transfer = try target.send(completion, isStreaming: isStreaming, by: worker, handler: self)
         } catch {
             attemptFailed(error)
         }
     }
 
+    private func target(_ deployment: Int?, _ overrideIndex: Int?) -> ProviderTarget {
+        if let overrideIndex { return overrides[overrideIndex] }
+        return worker.targets[deployment!]
+    }
+
     private func wake(after delay: Duration) {
-        if let timer { timer.reschedule(after: delay) } else {
-            timer = worker.loop.schedule(after: delay) { self.timerFired() }
+        if let timer {
+            timer.reschedule(after: delay)
+        } else {
+            timer = worker.loop.schedule(after: delay) { [unowned self] in timerFired() }
         }
     }
 
     private func timerFired() {
-        guard !isOver else { return }
-        guard transfer != nil else {
+        if transfer == nil {
             perform(route.timerFired(now: worker.now, random: &worker.random))
-            return
+        } else if !isCommitted {
+            attemptFailed(Failure(.timeout, message: "no answer in time"))
+        } else if rpc.isCongested {
+            // The silence is the caller's: it has not read a thing since the timer was set.
+            abandon(Status(.cancelled, "the caller has stopped reading"))
+        } else {
+            attemptFailed(Failure(.timeout, message: "the stream fell silent"))
         }
-        if isCommitted && rpc.isCongested {
-            wake(after: worker.limits.streamIdleTimeout)
-            return
-        }
-        attemptFailed(Failure(.timeout, message: isCommitted ? "the stream fell silent" : "no answer in time"))
     }
 
     // MARK: What the provider answers
 
     func received(status: Int) { reader.begin(status: status) }
 
-    func received(headerName: Span<UInt8>, value: Span<UInt8>) { reader.header(name: headerName, value: value) }
+    func received(headerName name: Span<UInt8>, value: Span<UInt8>) { reader.header(name: name, value: value) }
 
     func received(body: Span<UInt8>) {
         reader.append(body)
-        if isCommitted { wake(after: worker.limits.streamIdleTimeout) }
+        if isCommitted { wake(after: worker.server.streamIdleTimeout) }
         pump()
     }
 
@@ -113,7 +120,7 @@ final class Call: HTTPHandler {
             reader.end()
             pump()
         case .failed(let failure):
-            attemptFailed(self.failure(of: failure))
+            attemptFailed(Failure(failure))
         }
     }
 
@@ -132,16 +139,17 @@ final class Call: HTTPHandler {
     }
 
     private func forward(_ delta: JunctionV1.StreamResponse.View, hasContent: Bool) {
-        defer { worker.scratch.reset() }
         if !isCommitted {
             guard hasContent else {
                 held.append(JunctionV1.StreamResponse(delta))
+                worker.scratch.reset()
                 return
             }
             commit()
         }
-        for choice in delta.choices { bytesOfContent += choice.content.count }
+        for choice in delta.choices { contentBytes += choice.content.count }
         rpc.send(delta)
+        worker.scratch.reset()
         if rpc.isCongested { transfer?.pause() }
     }
 
@@ -149,68 +157,87 @@ final class Call: HTTPHandler {
     private func commit() {
         isCommitted = true
         route.committed(now: worker.now)
-        for early in held { rpc.send(early.view(in: worker.heldArena)) }
-        worker.heldArena.reset()
+        for early in held { rpc.send(early.view(in: rpc.arena)) }
         held.removeAll()
-        wake(after: worker.limits.streamIdleTimeout)
+        wake(after: worker.server.streamIdleTimeout)
     }
 
     private func succeed() {
         let used = usage ?? estimatedUsage()
-        if let transfer {
-            // The provider said all it had to say; what is left of its body tells nothing.
-            transfer.letGo()
-            self.transfer = nil
-        }
+        // The provider said all it had to say; what is left of its body tells nothing.
+        transfer?.letGo()
+        transfer = nil
         route.finished(usage: used, now: worker.now)
         if isStreaming {
             if !isCommitted { commit() }
             let last = JunctionV1.StreamResponse.View(in: rpc.arena)
-            last.usage = message(of: used, estimated: usage == nil)
-            last.route = message(of: route.report, in: rpc.arena, names: worker.names)
+            last.usage = usageMessage(of: used)
+            last.route = routeMessage(of: route.report, in: rpc.arena, target: target)
             rpc.send(last)
         } else if let answer {
-            answer.usage = message(of: used, estimated: usage == nil)
-            answer.route = message(of: route.report, in: rpc.arena, names: worker.names)
+            answer.usage = usageMessage(of: used)
+            answer.route = routeMessage(of: route.report, in: rpc.arena, target: target)
             rpc.send(answer)
         }
-        end(with: Status(.ok))
+        end(with: .ok)
     }
 
     private func attemptFailed(_ failure: Failure) {
         transfer?.cancel()
         transfer = nil
         timer?.cancel()
-        perform(route.failed(failure, now: worker.now, random: &worker.random))
+        perform(route.failed(failure, usage: usageSoFar, now: worker.now, random: &worker.random))
     }
 
     // MARK: The end
 
-    private func callerLeft() {
-        guard !isOver else { return }
+    func callerLeft() {
         transfer?.cancel()
         transfer = nil
-        route.cancelled(now: worker.now, usage: usage ?? (isCommitted ? estimatedUsage() : nil))
+        route.cancelled(usage: usageSoFar, now: worker.now)
         close()
     }
 
+    func callerCaughtUp() {
+        transfer?.resume()
+        if isCommitted { wake(after: worker.server.streamIdleTimeout) }
+    }
+
+    private func abandon(_ status: Status) {
+        callerLeft()
+        rpc.finish(status)
+    }
+
     private func end(with status: Status) {
-        guard !isOver else { return }
         close()
         rpc.finish(status)
     }
 
     private func close() {
+        guard !isOver else { return }
         isOver = true
-        timer?.cancel()
+        timer?.invalidate()
         timer = nil
-        rpc.onCancel = nil
-        rpc.onWritable = nil
         worker.giveBack(reader)
     }
 
-    /// What the call used, where the provider did not say.
+    // MARK: Tokens
+
+    /// What the attempt under way is known or thought to have used; nil while it has given nothing.
+    private var usageSoFar: TokenUsage? { usage ?? (isCommitted ? estimatedUsage() : nil) }
+
     private func estimatedUsage() -> TokenUsage {
-        TokenUsage(prompt: estimatedTokens(completion), completion: bytesOfContent / 4)
+        TokenUsage(prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: contentBytes))
+    }
+
+    private func usageMessage(of used: TokenUsage) -> JunctionV1.Usage.View {
+        let view = JunctionV1.Usage.View(in: rpc.arena)
+        view.promptTokens = Int64(used.prompt)
+        view.completionTokens = Int64(used.completion)
+        view.totalTokens = Int64(used.total)
+        view.cachedTokens = Int64(used.cached)
+        view.reasoningTokens = Int64(used.reasoning)
+        view.estimated = usage == nil
+        return view
     }
 }

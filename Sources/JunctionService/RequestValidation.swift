@@ -3,91 +3,93 @@ import JunctionMessages
 import JunctionProtobuf
 import JunctionRPC
 
-/// What is wrong with a completion, as INVALID_ARGUMENT; nil when nothing is.
-func invalidity(of completion: JunctionV1.Completion.View?) -> Status? {
-    guard let completion else { return invalid("completion", "is missing: say what to ask the model") }
-    if completion.model.isEmpty { return invalid("completion.model", "is empty: name a model group") }
-    if completion.messages.isEmpty { return invalid("completion.messages", "is empty: send at least one message") }
+/// The completion of a request.
+///
+/// - Throws: INVALID_ARGUMENT that names the field which no provider could take.
+func validated(_ completion: JunctionV1.Completion.View?) throws(Status) -> JunctionV1.Completion.View {
+    guard let completion else { throw invalid("completion", "is missing: say what to ask the model") }
+    if completion.model.isEmpty { throw invalid("completion.model", "is empty: name a model group") }
+    if completion.messages.isEmpty { throw invalid("completion.messages", "is empty: send at least one message") }
     for (index, message) in completion.messages.enumerated() {
         switch message.role {
         case .system, .developer, .user, .assistant: break
         case .tool:
             if message.toolCallId.isEmpty {
-                return invalid("completion.messages[\(index)].tool_call_id", "is empty: a tool's message names the call it answers")
+                throw invalid("completion.messages[\(index)].tool_call_id", "is empty: a tool's message names the call it answers")
             }
         case .unspecified, .unrecognized:
-            return invalid("completion.messages[\(index)].role", "is not one of system, developer, user, assistant, tool")
+            throw invalid("completion.messages[\(index)].role", "is not one of system, developer, user, assistant, tool")
         }
         for (place, part) in message.parts.enumerated() where part.part == nil {
-            return invalid("completion.messages[\(index)].parts[\(place)].part", "is not set: a part is a text or an image")
+            throw invalid("completion.messages[\(index)].parts[\(place)].part", "is not set: a part is a text or an image")
         }
     }
     for (index, tool) in completion.tools.enumerated() where tool.function?.name.isEmpty ?? true {
-        return invalid("completion.tools[\(index)].function.name", "is empty: a tool has a name")
+        throw invalid("completion.tools[\(index)].function.name", "is empty: a tool has a name")
     }
     if let choice = completion.toolChoice, choice.mode == .function, choice.functionName.isEmpty {
-        return invalid("completion.tool_choice.function_name", "is empty: name the function that must be called")
+        throw invalid("completion.tool_choice.function_name", "is empty: name the function that must be called")
     }
     if let format = completion.responseFormat, format.type == .jsonSchema,
         format.jsonSchema?.schemaJson.isEmpty ?? true {
-        return invalid("completion.response_format.json_schema.schema_json", "is empty: give the schema")
+        throw invalid("completion.response_format.json_schema.schema_json", "is empty: give the schema")
     }
-    if let value = completion.temperature, !(0...2).contains(value) { return outside("temperature", "\(value)", "0 to 2") }
-    if let value = completion.topP, !(0...1).contains(value) { return outside("top_p", "\(value)", "0 to 1") }
-    if let value = completion.maxTokens, value < 1 { return outside("max_tokens", "\(value)", "1 or more") }
-    if let value = completion.n, !(1...128).contains(value) { return outside("n", "\(value)", "1 to 128") }
+    if let value = completion.temperature, !(0...2).contains(value) { throw outside("temperature", "\(value)", "0 to 2") }
+    if let value = completion.topP, !(0...1).contains(value) { throw outside("top_p", "\(value)", "0 to 1") }
+    if let value = completion.maxTokens, value < 1 { throw outside("max_tokens", "\(value)", "1 or more") }
+    if let value = completion.n, !(1...128).contains(value) { throw outside("n", "\(value)", "1 to 128") }
     if let value = completion.presencePenalty, !(-2...2).contains(value) {
-        return outside("presence_penalty", "\(value)", "-2 to 2")
+        throw outside("presence_penalty", "\(value)", "-2 to 2")
     }
     if let value = completion.frequencyPenalty, !(-2...2).contains(value) {
-        return outside("frequency_penalty", "\(value)", "-2 to 2")
+        throw outside("frequency_penalty", "\(value)", "-2 to 2")
     }
     if let value = completion.topLogprobs, !(0...20).contains(value) {
-        return outside("top_logprobs", "\(value)", "0 to 20")
+        throw outside("top_logprobs", "\(value)", "0 to 20")
     }
-    return nil
+    return completion
 }
 
-/// What is wrong with the routing asked for, as INVALID_ARGUMENT; nil when nothing is.
+/// Checks the routing asked for.
 ///
 /// - Parameter allowedBases: the bases that an override may name (`allowed_api_bases`).
-func invalidity(of routing: JunctionV1.Routing.View?, allowedBases: [String]) -> Status? {
-    guard let routing else { return nil }
+/// - Throws: INVALID_ARGUMENT that names the field which is wrong.
+func validate(_ routing: JunctionV1.Routing.View?, allowedBases: [String]) throws(Status) {
+    guard let routing else { return }
     if let retries = routing.numRetries, !(0...100).contains(retries) {
-        return invalid("routing.num_retries", "is \(retries), not 0 to 100")
+        throw invalid("routing.num_retries", "is \(retries), not 0 to 100")
     }
     for (index, fallback) in routing.fallbacks.enumerated() {
         let field = "routing.fallbacks[\(index)]"
         switch fallback.target {
         case .modelGroup(let name):
-            if name.isEmpty { return invalid("\(field).model_group", "is empty: name a model group") }
+            if name.isEmpty { throw invalid("\(field).model_group", "is empty: name a model group") }
         case .override(let override):
             if override.apiKey.isEmpty, override.apiBase.isEmpty, override.model.isEmpty, override.apiVersion.isEmpty {
-                return invalid("\(field).override", "is empty: override the model, the key or the base")
+                throw invalid("\(field).override", "is empty: override the model, the key or the base")
             }
             if hasControlCharacter(override.apiKey) {
-                return invalid("\(field).override.api_key", "holds a control character")
+                throw invalid("\(field).override.api_key", "holds a control character")
             }
             if override.apiBase.isEmpty { continue }
             if override.apiKey.isEmpty {
-                return invalid(
+                throw invalid(
                     "\(field).override.api_key",
                     "is empty, but api_base is overridden: a configured key is never sent to another base")
             }
             let base = String(override.apiBase)
             guard allowedBases.contains(where: { allows(base, by: $0) }) else {
-                return invalid("\(field).override.api_base", "is not among the configuration's allowed_api_bases")
+                throw invalid("\(field).override.api_base", "is not among the configuration's allowed_api_bases")
             }
         case nil:
-            return invalid("\(field).target", "is not set: name a model group or override one")
+            throw invalid("\(field).target", "is not set: name a model group or override one")
         }
     }
-    return nil
 }
 
 /// Whether `base` is `allowed` itself or a path below it.
 private func allows(_ base: String, by allowed: String) -> Bool {
-    if base.contains("..") || base.contains("@") || base.contains("?") || base.contains("#") { return false }
+    if base.contains("..") || base.contains(where: { "@?#%\\".contains($0) }) { return false }
     func bare(_ text: String) -> String { text.hasSuffix("/") ? String(text.dropLast()) : text }
     return bare(base) == bare(allowed) || base.hasPrefix(bare(allowed) + "/")
 }
@@ -102,6 +104,7 @@ private func outside(_ field: String, _ value: String, _ range: String) -> Statu
     invalid("completion.\(field)", "is \(value), not \(range)")
 }
 
-private func invalid(_ field: String, _ what: String) -> Status {
+/// INVALID_ARGUMENT that names a field and what is wrong with it.
+func invalid(_ field: String, _ what: String) -> Status {
     Status(.invalidArgument, "\(field) \(what)")
 }

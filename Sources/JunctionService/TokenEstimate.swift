@@ -1,6 +1,7 @@
 // How many tokens a call will use, guessed before it is sent, so that they can be reserved. The guess
 // is replaced by the provider's own count when the answer comes.
 import JunctionMessages
+import JunctionProtobuf
 
 /// Bytes of UTF-8 text a token stands for: about 4 in English with today's vocabularies. The guess errs
 /// high for prose (fewer tokens than guessed are used) and low for text that is mostly not Latin.
@@ -10,18 +11,25 @@ private let tokensPerMessage = 4
 /// Tokens of an image at low detail; larger ones cost more (OpenAI's vision guide).
 private let tokensPerImage = 85
 
-/// The tokens that a completion is expected to use: its prompt by length, its answer by `max_tokens`
-/// where the caller set one.
+/// The tokens that a completion is expected to use: its prompt by length, its answer by `max_tokens` where the
+/// caller set one.
 func estimatedTokens(_ completion: JunctionV1.Completion.View) -> Int {
+    let prompt = estimatedPromptTokens(completion)
+    guard let answer = completion.maxTokens else { return prompt }
+    return prompt + Int(answer) * Int(max(1, completion.n ?? 1))
+}
+
+/// The tokens of the prompt alone.
+func estimatedPromptTokens(_ completion: JunctionV1.Completion.View) -> Int {
     var bytes = 0
-    var tokens = tokensPerMessage
+    var count = tokensPerMessage
     for message in completion.messages {
-        tokens += tokensPerMessage
+        count += tokensPerMessage
         bytes += message.content.count
         for part in message.parts {
             switch part.part {
             case .text(let text): bytes += text.count
-            case .image: tokens += tokensPerImage
+            case .image: count += tokensPerImage
             case nil: break
             }
         }
@@ -33,7 +41,8 @@ func estimatedTokens(_ completion: JunctionV1.Completion.View) -> Int {
         guard let function = tool.function else { continue }
         bytes += function.name.count + function.description.count + function.parametersJson.count
     }
-    tokens += (bytes + bytesPerToken - 1) / bytesPerToken
-    if let answer = completion.maxTokens { tokens += Int(answer) * Int(max(1, completion.n ?? 1)) }
-    return tokens
+    return count + tokens(ofBytes: bytes)
 }
+
+/// The tokens that so many bytes of text stand for.
+func tokens(ofBytes bytes: Int) -> Int { (bytes + bytesPerToken - 1) / bytesPerToken }

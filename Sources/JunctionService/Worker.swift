@@ -1,12 +1,10 @@
-// Everything that one event loop needs to serve calls, made once: the provider targets with their
-// connections, scratch memory, a random source. Shares nothing with other workers but the `Router`.
+// What one event loop needs to serve calls, made once: the targets of all deployments with their connections,
+// scratch memory, a random source. Shares nothing with other workers but the `Router`.
 import JunctionConfig
-import JunctionMessages
 import JunctionOutbound
 import JunctionProtobuf
 import JunctionProviders
 import JunctionRouting
-import JunctionRPC
 import JunctionTransport
 
 /// One loop's share of the service. Confined to that loop.
@@ -15,34 +13,42 @@ final class Worker {
     let router: Router
     let client: HTTPClient
     let server: ServerConfiguration.Server
+    let deployments: [DeploymentConfiguration]
     /// A target a deployment, by the deployment's index in the routing core.
     let targets: [ProviderTarget]
-    /// What a route in an answer calls each deployment, by index.
-    let names: [DeploymentNames]
     /// Memory for one piece of a stream at a time.
     let scratch = Arena()
-    let writer = BodyWriter()
+    let writer: BodyWriter
     var random: RandomSource
-    private let origin: ContinuousClock.Instant
+    private let json = JSONReader()
     private var idleReaders: [AnswerReader] = []
+    private static let idleReadersMax = 256
 
-    init(loop: EventLoop, configuration: ServerConfiguration, router: Router, origin: ContinuousClock.Instant, seed: UInt64) {
+    init(loop: EventLoop, configuration: ServerConfiguration, router: Router, seed: UInt64) throws(TargetError) {
         self.loop = loop
         self.router = router
-        self.origin = origin
         client = HTTPClient(loop: loop)
         server = configuration.server
+        deployments = configuration.deployments
+        writer = BodyWriter(json: json)
         random = RandomSource(seed: seed)
-        targets = configuration.deployments.map { ProviderTarget($0, server: configuration.server) }
-        names = configuration.deployments.map(DeploymentNames.init)
+        var targets: [ProviderTarget] = []
+        for deployment in deployments {
+            targets.append(try ProviderTarget(deployment, server: configuration.server))
+        }
+        self.targets = targets
     }
 
-    /// Time since the process started, as the routing core counts it.
-    var now: Instant { Instant(loop.now - origin) }
+    /// The time as the routing core counts it: since the process took its first look at the clock.
+    var now: Instant { instant(loop.now) }
 
-    func takeReader() -> AnswerReader { idleReaders.popLast() ?? AnswerReader() }
+    func instant(_ time: ContinuousClock.Instant) -> Instant { Instant(time - Worker.origin) }
+
+    private static let origin = ContinuousClock.now
+
+    func takeReader() -> AnswerReader { idleReaders.popLast() ?? AnswerReader(json: json) }
 
     func giveBack(_ reader: AnswerReader) {
-        if idleReaders.count < 256 { idleReaders.append(reader) }
+        if idleReaders.count < Worker.idleReadersMax { idleReaders.append(reader) }
     }
 }

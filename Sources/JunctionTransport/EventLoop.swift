@@ -33,6 +33,9 @@ public final class EventLoop: @unchecked Sendable {
     private var flushing: [any Flushable] = []
     private var mustRunAgain = false
     private var cachedNow: ContinuousClock.Instant?
+    private var kept: [AnyObject] = []
+    /// Shared by the connections of this loop.
+    lazy var transferBuffer = TransferBuffer()
     /// Turns taken so far; for tests that show that a loop sleeps.
     public private(set) var turns = 0
 
@@ -57,7 +60,9 @@ public final class EventLoop: @unchecked Sendable {
         uv_close(UnsafeMutableRawPointer(waker).assumingMemoryBound(to: uv_handle_t.self), nil)
         uv_close(UnsafeMutableRawPointer(alarm).assumingMemoryBound(to: uv_handle_t.self), nil)
         uv_close(UnsafeMutableRawPointer(beforePoll).assumingMemoryBound(to: uv_handle_t.self), nil)
-        while uv_run(loop, UV_RUN_NOWAIT) != 0, uv_loop_alive(loop) != 0 {}
+        // Once for the handles just closed, and once for what their callbacks leave.
+        uv_run(loop, UV_RUN_NOWAIT)
+        uv_run(loop, UV_RUN_NOWAIT)
         // Watches that their owners never closed keep the loop's memory alive: a leak is better than a crash.
         guard uv_loop_close(loop) == 0 else { return }
         waker.deallocate()
@@ -77,18 +82,25 @@ public final class EventLoop: @unchecked Sendable {
         while !isStopping.load(ordering: .acquiring) { takeTurn() }
         runSubmitted()
         endTurn()
+        kept = []
     }
 
-    private func takeTurn() {
-        let mustNotWait = mustRunAgain || !dirty.isEmpty
+    /// Keeps `object` until `run` ends; it is let go of on the loop's thread, where it belongs.
+    public func keep(_ object: AnyObject) { kept.append(object) }
+
+    func takeTurn() {
+        let isDue = setAlarm()
+        let mustNotWait = isDue || mustRunAgain || !dirty.isEmpty
         mustRunAgain = false
-        setAlarm()
         uv_run(loop, mustNotWait ? UV_RUN_NOWAIT : UV_RUN_ONCE)
         turns &+= 1
+        fireTimers()
         endTurn()
     }
 
     private func endTurn() {
+        // What ends a turn may wait for nothing and yet take a while, such as a provider that answers at once.
+        cachedNow = nil
         for action in beforeSleepActions { action() }
         swap(&dirty, &flushing)
         for flushable in flushing { flushable.flush() }
@@ -150,7 +162,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     fileprivate func place(_ timer: Timer, after delay: Duration) {
-        timer.due = nanoseconds(now) &+ max(0, delay.inNanoseconds)
+        // At least a nanosecond on, so that a timer that always asks for "at once" leaves the turn to others.
+        timer.due = nanoseconds(now) &+ max(1, delay.inNanoseconds)
         // A timer that moves back, as idle time-outs do with each piece, stays where it is in the heap and is
         // looked at again when its old time comes.
         if timer.heapIndex >= 0 && timer.due >= timer.key { return }
@@ -169,23 +182,25 @@ public final class EventLoop: @unchecked Sendable {
 
     private static let origin = ContinuousClock.now
 
-    private func setAlarm() {
+    /// Has libuv end its wait when the first timer is due; true when it is due already.
+    private func setAlarm() -> Bool {
         let due = timers.first?.key ?? Int64.max
-        if due == alarmDue { return }
+        if due == alarmDue { return false }
         alarmDue = due
         guard due != Int64.max else {
             uv_timer_stop(alarm)
-            return
+            return false
         }
-        cachedNow = nil
-        let delay = max(0, due - nanoseconds(now))
+        let delay = max(0, due - nanoseconds(ContinuousClock.now))
         uv_update_time(loop)
-        uv_timer_start(alarm, { EventLoop.of($0!.pointee.data).fireTimers() }, UInt64((delay + 999_999) / 1_000_000), 0)
+        // libuv may call an alarm that is due before it waits; the repeat keeps that wait short.
+        uv_timer_start(
+            alarm, { EventLoop.of($0!.pointee.data).alarmDue = -1 }, UInt64((delay + 999_999) / 1_000_000), 1)
+        return delay == 0
     }
 
     private func fireTimers() {
-        alarmDue = .max
-        cachedNow = nil
+        guard let first = timers.first, first.key <= nanoseconds(now) else { return }
         let time = nanoseconds(now)
         while let timer = timers.first, timer.key <= time {
             timers.remove(timer)

@@ -1,5 +1,5 @@
-// What `complete` and `stream` have in common: their options, the request made of them, how an error
-// is told to a person.
+// What `complete` and `stream` have in common: their options, the request made of them, how a route and an
+// error are told to a person.
 import ArgumentParser
 import Foundation
 import JunctionClient
@@ -23,7 +23,8 @@ struct Asking: ParsableArguments {
     @Option(help: "Sampling temperature, 0 to 2.")
     var temperature: Double?
 
-    @Option(name: .customLong("fallback"), help: "Model group to try when the asked one fails; may be repeated.")
+    @Option(
+        name: .customLong("fallback"), help: "Model group to try when the asked one fails; may be repeated.")
     var fallbacks: [String] = []
 
     @Option(help: "Most retries within one model group.")
@@ -39,25 +40,47 @@ struct Asking: ParsableArguments {
     var prompt: String
 
     func validate() throws {
-        guard timeout > 0 else { throw ValidationError("--timeout must be more than 0 seconds, not \(timeout).") }
-        _ = try host()
+        if model.isEmpty || fallbacks.contains("") {
+            throw ValidationError("A model group's name must not be empty.")
+        }
+        if prompt.isEmpty { throw ValidationError("The prompt must not be empty.") }
+        if let maxTokens, maxTokens < 1 {
+            throw ValidationError("--max-tokens must be 1 or more, not \(maxTokens).")
+        }
+        if let temperature, !(0...2).contains(temperature) {
+            throw ValidationError("--temperature must be 0 to 2, not \(temperature).")
+        }
+        if let numRetries, !(0...100).contains(numRetries) {
+            throw ValidationError("--num-retries must be 0 to 100, not \(numRetries).")
+        }
+        guard timeout > 0, timeout <= 86_400 else {
+            throw ValidationError("--timeout must be more than 0 and at most 86400 seconds, not \(timeout).")
+        }
+        _ = try destination()
     }
 
     /// The address in its two parts; an IPv6 host stands in brackets.
-    func host() throws -> (host: String, port: Int) {
-        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]),
-            (1...65535).contains(port), colon != address.startIndex
-        else { throw ValidationError("--address must be HOST:PORT such as 127.0.0.1:50051, not '\(address)'.") }
-        let host = address[..<colon]
-        let bare = host.hasPrefix("[") && host.hasSuffix("]") ? host.dropFirst().dropLast() : host
-        return (String(bare), port)
+    private func destination() throws -> (host: String, port: Int) {
+        let colon = address.lastIndex(of: ":") ?? address.startIndex
+        var host = address[..<colon]
+        let port = Int(address[colon...].dropFirst()) ?? 0
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            host = ""
+        }
+        guard !host.isEmpty, (1...65535).contains(port) else {
+            throw ValidationError(
+                "--address must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
+        }
+        return (String(host), port)
     }
 
-    func completion() -> JunctionV1.Completion {
+    func completion() throws -> JunctionV1.Completion {
         var completion = JunctionV1.Completion()
         completion.model = model
         if let system { completion.messages.append(message(.system, system)) }
-        completion.messages.append(message(.user, prompt == "-" ? standardInput() : prompt))
+        completion.messages.append(message(.user, prompt == "-" ? try standardInput() : prompt))
         completion.maxTokens = maxTokens
         completion.temperature = temperature
         return completion
@@ -77,7 +100,7 @@ struct Asking: ParsableArguments {
     /// Runs `body` with a client that is shut down afterwards; tells an error and ends the process with
     /// 64 + its gRPC code.
     func ask(_ body: (JunctionClient, CallOptions) async throws -> Void) async throws {
-        let (host, port) = try host()
+        let (host, port) = try destination()
         let client = JunctionClient(host: host, port: port)
         defer { client.shutdown() }
         do {
@@ -88,6 +111,13 @@ struct Asking: ParsableArguments {
         }
     }
 
+    /// Prints usage and route where `--route` asks for them.
+    func tell(usage: JunctionV1.Usage?, route taken: JunctionV1.Route?) {
+        guard route else { return }
+        if let usage { printError(describe(usage)) }
+        if let taken { printError(describe(taken)) }
+    }
+
     private func message(_ role: JunctionV1.Role, _ text: String) -> JunctionV1.Message {
         var message = JunctionV1.Message()
         message.role = role
@@ -95,19 +125,24 @@ struct Asking: ParsableArguments {
         return message
     }
 
-    private func standardInput() -> String {
-        var text = ""
-        while let line = readLine(strippingNewline: false) { text += line }
+    private func standardInput() throws -> String {
+        let bytes = try FileHandle.standardInput.readToEnd() ?? Data()
+        guard let text = String(validating: bytes, as: UTF8.self), !text.isEmpty else {
+            throw ValidationError(
+                "The prompt on standard input is \(bytes.isEmpty ? "empty" : "not UTF-8 text").")
+        }
         return text
     }
 
     private func tell(_ status: Status) {
         var text = "junction: \(status.code): \(status.message)\n"
         switch status.code {
-        case .unavailable where status.message.contains("connect"):
-            text += "Is the router running? Start it with: junction serve --config router_config.yaml\n"
+        case .unavailable where status.message.hasPrefix("cannot connect"):
+            text +=
+                "Is the router running at \(address)? Start it with: junction serve --config router_config.yaml\n"
         case .notFound:
-            text += "Model groups are the `model_name`s of the router's configuration: junction check FILE lists them.\n"
+            text +=
+                "Model groups are the `model_name`s of the router's configuration: junction check FILE lists them.\n"
         case .deadlineExceeded:
             text += "Give the call more time with --timeout SECONDS.\n"
         default: break
@@ -116,27 +151,33 @@ struct Asking: ParsableArguments {
     }
 }
 
-/// Writes to standard error.
-func printError(_ text: String) {
-    FileHandle.standardError.write(Data(text.utf8))
-}
-
 /// The route as lines for a person.
-func describe(_ route: JunctionV1.Route) -> String {
-    var lines = ["route: \(route.deploymentId) (\(route.provider), group \(route.modelGroup))"
-        + (route.fallbackUsed ? ", by fallback" : "")]
+private func describe(_ route: JunctionV1.Route) -> String {
+    var text = "route: \(route.deploymentId) (\(route.provider), group \(route.modelGroup))"
+    text += route.fallbackUsed ? ", by fallback\n" : "\n"
     for (index, attempt) in route.attempts.enumerated() {
-        var line = "  \(index + 1). \(attempt.deploymentId): \(attempt.outcome), "
-        line += "\((Double(attempt.durationUs) / 1000).formatted(.number.precision(.fractionLength(1)))) ms"
-        if attempt.httpStatus != 0 { line += ", HTTP \(attempt.httpStatus)" }
-        if !attempt.error.isEmpty { line += ", \(attempt.error)" }
-        lines.append(line)
+        text +=
+            "  \(index + 1). \(attempt.deploymentId): \(words(attempt.outcome)), \(milliseconds(attempt.durationUs))"
+        if attempt.httpStatus != 0 { text += ", HTTP \(attempt.httpStatus)" }
+        if !attempt.error.isEmpty { text += ", \(attempt.error)" }
+        text += "\n"
     }
-    return lines.joined(separator: "\n") + "\n"
+    return text
 }
 
 /// The usage as a line for a person.
-func describe(_ usage: JunctionV1.Usage) -> String {
+private func describe(_ usage: JunctionV1.Usage) -> String {
     "tokens: \(usage.promptTokens) prompt + \(usage.completionTokens) completion"
         + (usage.estimated ? " (estimated)" : "") + "\n"
+}
+
+private func milliseconds(_ microseconds: Int64) -> String {
+    "\(microseconds / 1000).\(microseconds % 1000 / 100) ms"
+}
+
+/// The name of an enum's case in words: `deadlineExceeded` as "deadline exceeded".
+private func words(_ name: some Any) -> String {
+    "\(name)".reduce(into: "") { words, letter in
+        words += letter.isUppercase ? " \(letter.lowercased())" : String(letter)
+    }
 }

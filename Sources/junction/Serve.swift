@@ -1,6 +1,5 @@
 // `junction serve`: runs the router until a signal ends it.
 import ArgumentParser
-import Foundation
 import JunctionConfig
 import JunctionService
 
@@ -13,6 +12,7 @@ struct Serve: ParsableCommand {
             Prints `listening on HOST:PORT` to standard output once it accepts calls.
             SIGTERM or SIGINT: takes no new calls, lets those under way end, then exits with 0;
             a second signal ends it at once.
+            Exit code 1 when the configuration has an error or the port cannot be had.
             """)
 
     @Option(name: .shortAndLong, help: "The configuration, a LiteLLM router_config.yaml.")
@@ -28,11 +28,13 @@ struct Serve: ParsableCommand {
     var threads: Int?
 
     func validate() throws {
+        if config.isEmpty { throw ValidationError("--config must not be empty.") }
+        if host?.isEmpty == true { throw ValidationError("--host must not be empty.") }
         if let port, !(0...65535).contains(port) {
             throw ValidationError("--port must be 0 to 65535, not \(port).")
         }
-        if let threads, !(1...256).contains(threads) {
-            throw ValidationError("--threads must be 1 to 256, not \(threads).")
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads must be 1 to 1024, not \(threads).")
         }
     }
 
@@ -43,9 +45,7 @@ struct Serve: ParsableCommand {
         if let threads { configuration.server.threads = threads }
         let server = Server(configuration)
         do {
-            let address = try server.start()
-            print("listening on \(address)")
-            fflush(nil)
+            try printNow("listening on \(try server.start())\n")
         } catch {
             printError("junction: \(error)\n")
             throw ExitCode(1)

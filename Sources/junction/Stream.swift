@@ -1,6 +1,5 @@
 // `junction stream`: asks a running router and prints the tokens as they come.
 import ArgumentParser
-import Foundation
 import JunctionMessages
 
 struct Stream: AsyncParsableCommand {
@@ -9,26 +8,31 @@ struct Stream: AsyncParsableCommand {
         discussion: """
             Example:
               junction stream --model gpt-4o "Tell me a story."
-            The answer goes to standard output; the route (--route) and errors to standard error.
+            The answer goes to standard output, all else to standard error.
             Exit code 0, or 64 + the gRPC status code.
             """)
 
     @OptionGroup var asking: Asking
 
     func run() async throws {
+        var request = JunctionV1.StreamRequest()
+        request.completion = try asking.completion()
+        request.routing = asking.routing()
         try await asking.ask { client, options in
-            var request = JunctionV1.StreamRequest()
-            request.completion = asking.completion()
-            request.routing = asking.routing()
+            var isLineOpen = false
+            // An error, too, begins on a line of its own.
+            defer { if isLineOpen { try? printNow("\n") } }
             for try await response in client.router.stream(request, options: options) {
-                for choice in response.choices where !choice.content.isEmpty {
-                    FileHandle.standardOutput.write(Data(choice.content.utf8))
+                for choice in response.choices {
+                    let text = choice.content + choice.refusal
+                    if text.isEmpty { continue }
+                    try printNow(text)
+                    isLineOpen = true
                 }
-                if let usage = response.usage {
-                    print("")
-                    if asking.route { printError(describe(usage)) }
-                }
-                if asking.route, let route = response.route { printError(describe(route)) }
+                if response.route == nil { continue }
+                if isLineOpen { try printNow("\n") }
+                isLineOpen = false
+                asking.tell(usage: response.usage, route: response.route)
             }
         }
     }

@@ -105,6 +105,7 @@ static void add_event(buffer *to, const char *data, size_t length) {
     append(to, "\n\n\r\n", 4);
 }
 
+#define EVENT(to, text) add_event(to, text, sizeof text - 1)
 #define CHUNK_START                                                                                  \
     "{\"id\":\"chatcmpl-9f2c41d07ab84e5f\",\"object\":\"chat.completion.chunk\",\"created\":1764000000," \
     "\"model\":\"gpt-4o-mini-2024-07-18\",\"system_fingerprint\":\"fp_7d1c2a9b04\",\"choices\":["
@@ -138,7 +139,6 @@ static void build_answers(void) {
     append_format(&stream_head,
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
         "Transfer-Encoding: chunked\r\n\r\n");
-#define EVENT(to, text) add_event(to, text, sizeof text - 1)
     EVENT(&stream_role, CHUNK_START
         "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}");
     EVENT(&stream_finish, CHUNK_START "{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
@@ -287,8 +287,8 @@ static void end_stream(connection *c) {
     c->phase = FLUSHING;
 }
 
-/// Adds the chunks that are due, as long as the peer reads.
-static void pump(connection *c) {
+/// Adds the chunks that are due, up to the limit of bytes waiting.
+static void add_due_chunks(connection *c) {
     plan *p = &c->plan;
     while (c->phase == STREAMING) {
         if (p->cut_after == c->chunk) {
@@ -322,10 +322,16 @@ static void pump(connection *c) {
             count.chunks++;
         }
     }
-    flush(c);
-    // A peer that reads as fast as we write never makes EPOLLOUT come: go on at once.
-    if (c->fd >= 0 && c->phase == STREAMING && c->out.length == 0 && c->heap_index < 0 && p->interval_us == 0)
-        pump(c);
+}
+
+/// Sends a stream's chunks as they are due, as long as the peer reads. A peer that reads as fast as we
+/// write never makes EPOLLOUT come, hence the loop.
+static void pump(connection *c) {
+    do {
+        add_due_chunks(c);
+        flush(c);
+    } while (c->fd >= 0 && c->phase == STREAMING && c->out.length == 0 && c->heap_index < 0
+             && c->plan.interval_us == 0);
 }
 
 static void start_answer(connection *c) {
@@ -352,11 +358,12 @@ static void start_answer(connection *c) {
         count.malformed++;
         if (p->streaming) {
             append(&c->out, stream_head.bytes, stream_head.length);
-            add_event(&c->out, "{\"choices\":[{\"delta\":{\"content\":", 33);
+            EVENT(&c->out, "{\"choices\":[{\"delta\":{\"content\":");
             end_stream(c);
         } else {
-            append_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 33\r\n\r\n"
-                                   "{\"id\":\"chatcmpl-1\",\"choices\":[{\"in");
+            static const char broken[] = "{\"id\":\"chatcmpl-1\",\"choices\":[{\"in";
+            append_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                          sizeof broken - 1, broken);
         }
         break;
     case PLAN_EMPTY:
@@ -419,7 +426,7 @@ static void answer_get(connection *c, char *path) {
         report_requests(&body, query && strncmp(query, "last=", 5) == 0 ? atoi(query + 5) : -1);
     } else if (strcmp(path, "/options") == 0) {
         bool good = true;
-        for (char *rest = NULL, *pair = strtok_r(query, "&", &rest); pair; pair = strtok_r(NULL, "&", &rest)) {
+        for (char *rest = NULL, *pair = query ? strtok_r(query, "&", &rest) : NULL; pair; pair = strtok_r(NULL, "&", &rest)) {
             char *value = strchr(pair, '=');
             if (value) *value++ = 0;
             // The ring of requests has been made by the first option; its size stays.
@@ -503,6 +510,7 @@ static void answer_call(connection *c, const head_fields *fields, const char *bo
     count.calls++;
     count.bytes_in += length;
     open_calls++;
+    if (open_calls > count.open_calls_max) count.open_calls_max = open_calls;
     size_t model_length = 0, value_length = 0;
     const char *model = find_value(body, length, "\"model\"", &model_length);
     if (!model) model = "", model_length = 0;
@@ -611,6 +619,7 @@ static void run(void) {
         if (heap_count) {
             int64_t left = heap[0]->due_us - clock_us();
             if (left < 0) left = 0;
+            if (option.timer_step_us) left = (left + option.timer_step_us - 1) / option.timer_step_us * option.timer_step_us;
             wait = (struct timespec){.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
             timeout = &wait;
         }
@@ -654,6 +663,7 @@ static const char usage[] =
     "  --latency-ms N         before the first byte of each answer (0)\n"
     "  --chunks N             content chunks of a stream (8)\n"
     "  --chunk-interval-ms N  between them, may be a fraction (0: as fast as the peer reads)\n"
+    "  --timer-step-us N      timers fire in steps of so many us, many at once (0: each when due)\n"
     "  --fail-rate F          share of calls answered 500, 503 or 429 (0)\n"
     "  --stall-rate F         share of calls never answered (0)\n"
     "  --cut-rate F           share of streams cut (0), after --cut-after N content chunks (0)\n"

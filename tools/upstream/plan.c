@@ -9,12 +9,14 @@
 options option = {
     .chunks = 8, .record = 256, .seed = 1, .prompt_tokens = 52, .completion_tokens = 24, .name = "upstream"};
 counts count;
+static uint64_t random_state;  // 0: not yet made from the seed
 
 bool set_option(const char *name, const char *value) {
     char *end = NULL;
     double number = strtod(value, &end);
     bool numeric = end != value && *end == 0 && number >= 0;
     if (strcmp(name, "name") == 0) {
+        if (strlen(value) > 64 || strpbrk(value, "\"\\")) return false;
         option.name = strdup(value);
         return true;
     }
@@ -23,11 +25,12 @@ bool set_option(const char *name, const char *value) {
     else if (strcmp(name, "latency-ms") == 0) option.latency_ms = (int)number;
     else if (strcmp(name, "chunks") == 0) option.chunks = (int)number;
     else if (strcmp(name, "chunk-interval-ms") == 0) option.chunk_interval_ms = number;
+    else if (strcmp(name, "timer-step-us") == 0) option.timer_step_us = (int)number;
     else if (strcmp(name, "fail-rate") == 0) option.fail_rate = number;
     else if (strcmp(name, "stall-rate") == 0) option.stall_rate = number;
     else if (strcmp(name, "cut-rate") == 0) option.cut_rate = number;
     else if (strcmp(name, "cut-after") == 0) option.cut_after = (int)number;
-    else if (strcmp(name, "seed") == 0) option.seed = (uint64_t)number;
+    else if (strcmp(name, "seed") == 0) option.seed = (uint64_t)number, random_state = 0;
     else if (strcmp(name, "record") == 0) option.record = (int)number;
     else if (strcmp(name, "prompt-tokens") == 0) option.prompt_tokens = (int)number;
     else if (strcmp(name, "completion-tokens") == 0) option.completion_tokens = (int)number;
@@ -37,12 +40,11 @@ bool set_option(const char *name, const char *value) {
 
 /// xorshift64*, so that a seed gives the same faults everywhere.
 static double draw(void) {
-    static uint64_t state;
-    if (state == 0) state = option.seed * 0x9E3779B97F4A7C15u + 0xD1B54A32D192ED03u;
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (double)((state * 0x2545F4914F6CDD1Du) >> 11) / (double)(1ull << 53);
+    if (random_state == 0) random_state = option.seed * 0x9E3779B97F4A7C15u + 0xD1B54A32D192ED03u;
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (double)((random_state * 0x2545F4914F6CDD1Du) >> 11) / (double)(1ull << 53);
 }
 
 model_counts *counts_of(const char *model, size_t length) {

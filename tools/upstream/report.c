@@ -116,6 +116,7 @@ void report_counts(buffer *to, uint64_t open_calls, uint64_t open_connections) {
     FIELD(aborted_by_peer);
     FIELD(bytes_in);
     FIELD(bytes_out);
+    FIELD(open_calls_max);
 #undef FIELD
     append_format(to, "\"open_calls\":%llu,\"open_connections\":%llu,\"failed\":{",
                   (unsigned long long)open_calls, (unsigned long long)open_connections);

@@ -3,6 +3,9 @@
 // knows nothing of Junction.
 #ifndef UPSTREAM_H
 #define UPSTREAM_H
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE  // memmem, accept4, epoll_pwait2; every file includes this one first
+#endif
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,7 +43,7 @@ typedef struct {
 } plan;
 
 typedef struct {
-    int port, latency_ms, chunks, record;
+    int port, latency_ms, chunks, record, timer_step_us;
     double chunk_interval_ms, fail_rate, stall_rate, cut_rate;
     int cut_after;  // of streams cut at random; 0: before the first token
     uint64_t seed;
@@ -59,7 +62,7 @@ typedef struct {
     uint64_t connections, calls, calls_streaming, answered_whole, streams_completed;
     uint64_t status[status_max];  // error answers by HTTP status
     uint64_t stalled, cut, malformed, empty, closed, errors_in_stream;
-    uint64_t chunks, aborted_by_peer, bytes_in, bytes_out;
+    uint64_t chunks, aborted_by_peer, bytes_in, bytes_out, open_calls_max;
     model_counts models[models_max];
     int models_count;
 } counts;

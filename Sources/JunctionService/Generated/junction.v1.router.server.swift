@@ -4,7 +4,8 @@ import JunctionRPC
 
 /// Routes chat completions to the best deployment of the asked model group.
 ///
-/// A method may answer through its call at once, later, or from an async body. Confined to its loop.
+/// A method may answer through its call at once, later, or from an async body.
+/// Confined to its loop.
 protocol RouterServiceServer: AnyObject {
     /// Asks the model and answers once, when the whole completion is there.
     ///
@@ -24,7 +25,11 @@ protocol RouterServiceServer: AnyObject {
 extension ServiceRegistry {
     /// Serves `junction.v1.RouterService` by `service`.
     mutating func register(_ service: some RouterServiceServer) {
-        unary("/junction.v1.RouterService/Complete", JunctionV1.CompleteRequest.self, JunctionV1.CompleteResponse.self) { service.complete($0, $1) }
-        serverStreaming("/junction.v1.RouterService/Stream", JunctionV1.StreamRequest.self, JunctionV1.StreamResponse.self) { service.stream($0, $1) }
+        unary(
+            "/junction.v1.RouterService/Complete", JunctionV1.CompleteRequest.self, JunctionV1.CompleteResponse.self
+        ) { service.complete($0, $1) }
+        serverStreaming(
+            "/junction.v1.RouterService/Stream", JunctionV1.StreamRequest.self, JunctionV1.StreamResponse.self
+        ) { service.stream($0, $1) }
     }
 }

@@ -1,7 +1,8 @@
 // The plugin's door: reads its parameters, chooses what to write for each .proto file.
 //
-// Parameters (--junction_opt, comma-separated): `emit=messages|client|server` (one a run) and
-// `import=MODULE`, a module that the output imports; may be repeated. `access=internal` leaves out `public`.
+// Parameters (--junction_opt, comma-separated): `emit=messages|client|server` (one a run); `import=MODULE`, a
+// module that the output imports, may be repeated; `c=MODULE`, for messages: the module of protoc-c's
+// structs; `access=internal` leaves out `public`.
 import SwiftProtobufPluginLibrary
 
 @main
@@ -21,7 +22,8 @@ struct Generator: CodeGenerator {
             source.line("// One namespace a proto package.")
             for package in packages {
                 source.line("")
-                source.line("/// The messages of the proto package `\(package)`.")
+                let name = package.isEmpty ? "files without a package" : "the proto package `\(package)`"
+                source.line("/// The messages of \(name).")
                 source.line("\(options.access)enum \(namespace(ofPackage: package)) {}")
             }
             try generatorOutputs.add(fileName: "Namespaces.pb.swift", contents: source.text)
@@ -44,7 +46,7 @@ struct Generator: CodeGenerator {
         }
     }
 
-    /// `junction/v1/router.proto` becomes `junction.v1.router.pb.swift`: SwiftPM wants file names that differ.
+    /// `a/v1/b.proto` becomes `a.v1.b.pb.swift`: SwiftPM wants file names that differ.
     private func outputName(_ file: FileDescriptor, _ suffix: String) -> String {
         file.name.dropLast(".proto".count).split(separator: "/").joined(separator: ".") + "." + suffix
     }
@@ -55,17 +57,23 @@ struct Options {
     enum Emit: String { case messages, client, server }
     var emit = Emit.messages
     var imports: [String] = []
+    var cModule = ""
     var access = "public "
 
     init(_ parameter: any CodeGeneratorParameter) throws {
         for (key, value) in parameter.parsedPairs {
             switch key {
             case "emit":
-                guard let emit = Emit(rawValue: value) else { throw BadParameter(description: "emit=\(value): not messages, client or server") }
+                guard let emit = Emit(rawValue: value) else {
+                    throw BadParameter(description: "emit=\(value): not messages, client or server")
+                }
                 self.emit = emit
             case "import": imports.append(value)
+            case "c": cModule = value
             case "access" where value == "internal": access = ""
-            default: throw BadParameter(description: "unknown parameter \(key)=\(value); known: emit, import, access")
+            default:
+                throw BadParameter(
+                    description: "unknown parameter \(key)=\(value); known: emit, import, c, access")
             }
         }
     }
@@ -82,20 +90,26 @@ struct Source {
         self.text += text.isEmpty ? "\n" : String(repeating: "    ", count: level) + text + "\n"
     }
 
-    mutating func block(_ head: String, end: String = "}", _ body: (inout Source) -> Void) {
+    mutating func block(_ head: String, _ body: (inout Source) -> Void) {
         line(head + " {")
         level += 1
         body(&self)
         level -= 1
-        line(end)
+        line("}")
     }
 
-    /// A .proto comment as a docstring.
-    mutating func docs(_ comments: String) {
-        for line in comments.split(separator: "\n", omittingEmptySubsequences: false) {
-            let text = line.drop { $0 == "/" || $0 == " " }
-            if text.isEmpty && line.isEmpty { continue }
-            self.line(text.isEmpty ? "///" : "/// \(text)")
+    /// Like `block`, with the cases of the switch as far left as itself.
+    mutating func switchBlock(_ head: String, _ body: (inout Source) -> Void) {
+        line(head + " {")
+        body(&self)
+        line("}")
+    }
+
+    /// The comment of a thing in a .proto, as a docstring.
+    mutating func docs(_ item: some ProvidesSourceCodeLocation) {
+        for comment in item.protoSourceComments().split(separator: "\n") {
+            let text = comment.dropFirst(comment.hasPrefix("/// ") ? 4 : 3)
+            line(text.allSatisfy(\.isWhitespace) ? "///" : "/// \(text)")
         }
     }
 }

@@ -17,102 +17,135 @@ func lowerCamel(_ name: String) -> String {
     return upper.prefix(1).lowercased() + upper.dropFirst()
 }
 
-/// Names that a generated view or value has already.
-private let taken: Set<String> = ["raw", "descriptor", "encodedSize", "encode", "encoded", "fullName", "view", "base", "hash", "hashValue"]
+/// Member names that Swift or the generated code has a meaning for already.
+private let takenMembers: Set<String> = [
+    "init", "self", "Self", "Type", "raw", "descriptor", "stored", "encodedSize", "encode", "encoded",
+    "fullName",
+    "view", "hash", "hashValue", "rawValue", "unrecognized", "channel",
+]
+
+/// Type names that Swift has a meaning for already, or that the generated code refers to.
+private let takenTypes: Set<String> = [
+    "Any", "Protocol", "Self", "Type", "View", "Bool", "Double", "Float", "Int", "Int32", "Int64", "String",
+    "UInt8",
+    "UInt32", "UInt64", "Hashable", "RawRepresentable", "Sendable", "UnsafeMutablePointer", "Arena",
+    "ByteView",
+    "FieldElement", "MessageView", "ProtobufMessage", "Repeated", "Text",
+]
+
 private let keywords: Set<String> = [
-    "associatedtype", "class", "deinit", "enum", "extension", "fileprivate", "func", "import", "init", "inout",
-    "internal", "let", "open", "operator", "private", "precedencegroup", "protocol", "public", "rethrows",
-    "static", "struct", "subscript", "typealias", "var", "break", "case", "catch", "continue", "default",
-    "defer", "do", "else", "fallthrough", "for", "guard", "if", "in", "repeat", "return", "throw", "switch",
-    "where", "while", "as", "false", "is", "nil", "self", "super", "throws", "true", "try", "Any", "Self",
+    "associatedtype", "class", "deinit", "enum", "extension", "fileprivate", "func", "import", "inout",
+    "internal",
+    "let", "operator", "private", "precedencegroup", "protocol", "public", "rethrows", "static", "struct",
+    "subscript", "typealias", "var", "break", "case", "catch", "continue", "default", "defer", "do", "else",
+    "fallthrough", "for", "guard", "if", "in", "repeat", "return", "throw", "switch", "where", "while", "as",
+    "false",
+    "is", "nil", "super", "throws", "true", "try", "Any",
 ]
 
 /// A property, case or method name that compiles.
-func safe(_ name: String) -> String {
-    if taken.contains(name) { return name + "_" }
+private func memberName(_ name: String) -> String {
+    if takenMembers.contains(name) { return name + "_" }
     return keywords.contains(name) ? "`\(name)`" : name
 }
 
+private func swiftTypeName(_ name: String) -> String { takenTypes.contains(name) ? name + "_" : name }
+
+extension ProvidesSourceCodeLocation {
+    var hasDocs: Bool { !protoSourceComments().isEmpty }
+}
+
 extension Descriptor {
-    /// The Swift name within its namespace, such as `JunctionV1.Outer.Inner`.
+    /// The Swift name with its namespace, such as `JunctionV1.Outer.Inner`.
     var swiftName: String {
         (containingType?.swiftName ?? namespace(ofPackage: file.package)) + "." + simpleName
     }
-    var simpleName: String { safeTypeName(name) }
-    /// The struct that protoc-c makes.
+    var simpleName: String { swiftTypeName(name) }
+    /// The struct that protoc-c makes, and the function that initialises it.
     var cName: String { cTypeName(fullName) }
-    var cInit: String { fullName.split(separator: ".").map { camelToLower(String($0)) }.joined(separator: "__") + "__init" }
+    var cInit: String {
+        fullName.split(separator: ".").map { snakeCase(String($0)) }.joined(separator: "__") + "__init"
+    }
 
-    /// Whether a field of this message leads back to it without a repeated field between.
-    func contains(_ other: Descriptor, seen: Set<String> = []) -> Bool {
+    /// The fields that are properties of their own, not cases of a oneof.
+    var plainFields: [FieldDescriptor] { fields.filter { $0.containingOneof == nil || $0.isOptional } }
+
+    /// What a map's entry is made of; nil for other messages.
+    var keyAndValue: (key: FieldDescriptor, value: FieldDescriptor)? {
+        options.mapEntry ? (fields[0], fields[1]) : nil
+    }
+
+    /// Whether a field of this message leads to `other` without a repeated field between.
+    fileprivate func contains(_ other: Descriptor, seen: Set<String> = []) -> Bool {
         if seen.contains(fullName) { return false }
         let seen = seen.union([fullName])
         return fields.contains { field in
             guard field.isMessage, !field.isRepeated else { return false }
-            return field.messageType.fullName == other.fullName || field.messageType.contains(other, seen: seen)
+            return field.messageType === other || field.messageType.contains(other, seen: seen)
         }
     }
 }
 
 extension EnumDescriptor {
     var swiftName: String {
-        (containingType?.swiftName ?? namespace(ofPackage: file.package)) + "." + safeTypeName(name)
+        (containingType?.swiftName ?? namespace(ofPackage: file.package)) + "." + simpleName
     }
+    var simpleName: String { swiftTypeName(name) }
     var cName: String { cTypeName(fullName) }
 
-    /// `FINISH_REASON_STOP` of `FinishReason` becomes `stop`.
+    /// `FINISH_REASON_STOP` of `FinishReason` becomes `stop`. protoc refuses values that would be
+    /// called alike so, unless they are aliases.
     func caseName(_ value: EnumValueDescriptor) -> String {
-        let prefix = camelToLower(name).uppercased() + "_"
+        let prefix = snakeCase(name).uppercased() + "_"
         var short = value.name
-        if short.uppercased().hasPrefix(prefix), let next = short.dropFirst(prefix.count).first, !next.isNumber {
+        if short.hasPrefix(prefix), let next = short.dropFirst(prefix.count).first, !next.isNumber {
             short = String(short.dropFirst(prefix.count))
         }
-        let name = lowerCamel(short.lowercased())
-        return safe(name == "unrecognized" ? "unrecognized_" : name)
+        return memberName(lowerCamel(short.lowercased()))
     }
 }
 
 extension FieldDescriptor {
     var isMessage: Bool { type == .message || type == .group }
-    var swiftName: String { safe(lowerCamel(name)) }
+    var swiftName: String { memberName(lowerCamel(name)) }
+    /// The case of the field's oneof, which is held as an Optional.
+    var caseName: String { ["none", "some"].contains(swiftName) ? swiftName + "_" : swiftName }
     /// protoc-c lower-cases names and puts `_` behind C++ keywords.
     var cName: String {
-        let lower = name.lowercased()
-        return cKeywords.contains(lower) ? lower + "_" : swiftEscaped(lower)
+        keywords.contains(plainCName) || takenMembers.contains(plainCName) ? "`\(plainCName)`" : plainCName
     }
-    /// Whether the field alone is in its oneof, and the oneof is there only for presence.
-    var isOptionalScalar: Bool {
-        guard let oneof = containingOneof else { return false }
-        return oneof.name.hasPrefix("optional_") && oneof.fields.count == 1
+    /// How many elements a repeated field has.
+    var cCount: String { "n_" + plainCName }
+    private var plainCName: String {
+        cKeywords.contains(name.lowercased()) ? name.lowercased() + "_" : name.lowercased()
+    }
+    /// Whether the field stands in a oneof for presence only.
+    var isOptional: Bool { containingOneof?.isPresence == true }
+
+    /// Whether a value of `message` cannot hold this field inline, since the field leads back to it.
+    func isBoxed(in message: Descriptor) -> Bool {
+        isMessage && !isRepeated && (messageType === message || messageType.contains(message))
     }
 }
 
 extension OneofDescriptor {
     var isPresence: Bool { fields.count == 1 && name.hasPrefix("optional_") }
     var enumName: String { "OneOf_" + upperCamel(name) }
-    var swiftName: String { safe(lowerCamel(name)) }
-    var cCaseField: String { name.lowercased() + "_case" }
-    var cCaseType: String { cTypeName(containingType.fullName) + "__" + upperCamel(name) + "Case" }
+    var swiftName: String { memberName(lowerCamel(name)) }
+    var cCaseField: String { snakeCase(name) + "_case" }
 }
 
 extension MethodDescriptor {
-    var swiftName: String { safe(name.prefix(1).lowercased() + name.dropFirst()) }
+    var swiftName: String { memberName(name.prefix(1).lowercased() + name.dropFirst()) }
     var path: String { "/\(service.fullName)/\(name)" }
 }
-
-private func safeTypeName(_ name: String) -> String {
-    ["Type", "Self", "Protocol", "View", "Any"].contains(name) ? name + "_" : name
-}
-
-/// A C field name that Swift would take for a keyword.
-private func swiftEscaped(_ name: String) -> String { keywords.contains(name) ? "`\(name)`" : name }
 
 private func cTypeName(_ fullName: String) -> String {
     fullName.split(separator: ".").map { upperCamel(String($0)) }.joined(separator: "__")
 }
 
 /// protoc-c's CamelToLower: `CompleteRequest` becomes `complete_request`.
-private func camelToLower(_ name: String) -> String {
+private func snakeCase(_ name: String) -> String {
     var lower = ""
     var wasUpper = true
     for character in name {
@@ -130,10 +163,12 @@ private func camelToLower(_ name: String) -> String {
 
 /// protoc-c 1.4.1's kKeywordTable.
 private let cKeywords: Set<String> = [
-    "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class", "compl",
+    "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class",
+    "compl",
     "const", "const_cast", "continue", "default", "delete", "do", "double", "dynamic_cast", "else", "enum",
     "explicit", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable",
-    "namespace", "new", "not", "not_eq", "operator", "or", "or_eq", "private", "protected", "public", "register",
+    "namespace", "new", "not", "not_eq", "operator", "or", "or_eq", "private", "protected", "public",
+    "register",
     "reinterpret_cast", "return", "short", "signed", "sizeof", "static", "static_cast", "struct", "switch",
     "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using",
     "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq",

@@ -1935,38 +1935,6 @@ typedef void (*Junction__V1__ToolCallDelta_Closure)
                   void *closure_data);
 
 /* --- services --- */
-
-typedef struct Junction__V1__RouterService_Service Junction__V1__RouterService_Service;
-struct Junction__V1__RouterService_Service
-{
-  ProtobufCService base;
-  void (*complete)(Junction__V1__RouterService_Service *service,
-                   const Junction__V1__CompleteRequest *input,
-                   Junction__V1__CompleteResponse_Closure closure,
-                   void *closure_data);
-  void (*stream)(Junction__V1__RouterService_Service *service,
-                 const Junction__V1__StreamRequest *input,
-                 Junction__V1__StreamResponse_Closure closure,
-                 void *closure_data);
-};
-typedef void (*Junction__V1__RouterService_ServiceDestroy)(Junction__V1__RouterService_Service *);
-void junction__v1__router_service__init (Junction__V1__RouterService_Service *service,
-                                         Junction__V1__RouterService_ServiceDestroy destroy);
-#define JUNCTION__V1__ROUTER_SERVICE__BASE_INIT \
-    { &junction__v1__router_service__descriptor, protobuf_c_service_invoke_internal, NULL }
-#define JUNCTION__V1__ROUTER_SERVICE__INIT(function_prefix__) \
-    { JUNCTION__V1__ROUTER_SERVICE__BASE_INIT,\
-      function_prefix__ ## complete,\
-      function_prefix__ ## stream  }
-void junction__v1__router_service__complete(ProtobufCService *service,
-                                            const Junction__V1__CompleteRequest *input,
-                                            Junction__V1__CompleteResponse_Closure closure,
-                                            void *closure_data);
-void junction__v1__router_service__stream(ProtobufCService *service,
-                                          const Junction__V1__StreamRequest *input,
-                                          Junction__V1__StreamResponse_Closure closure,
-                                          void *closure_data);
-
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    junction__v1__role__descriptor;
@@ -2005,7 +1973,6 @@ extern const ProtobufCMessageDescriptor junction__v1__attempt__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__stream_response__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__choice_delta__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__tool_call_delta__descriptor;
-extern const ProtobufCServiceDescriptor junction__v1__router_service__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -1,0 +1,152 @@
+// Makes the routing core's configuration of `router_settings` and of what `litellm_settings` says about
+// routing, and checks every name of a model group in it.
+import JunctionRouting
+
+/// The names that a caller or a fallback can ask for.
+struct ModelGroups {
+    /// The groups in the order of the file.
+    private let names: [String]
+    private let groupsAndIDs: Set<String>
+
+    init(deployments: [Deployment]) {
+        var seen: Set<String> = []
+        names = deployments.map(\.modelGroup).filter { seen.insert($0).inserted }
+        groupsAndIDs = seen.union(deployments.map(\.id))
+    }
+
+    func has(_ name: String) -> Bool { groupsAndIDs.contains(name) }
+
+    /// What to say about a name that no group has.
+    func unknown(_ name: LocatedText) -> String {
+        if name.isHidden {
+            return "There is no model group of the name that this environment variable holds."
+        }
+        let nearest = nearestName(to: name.text, among: names)
+        let hint =
+            nearest.map { "Did you mean \($0)?" }
+            ?? "It must be a model_name of model_list" + (names.isEmpty ? "." : ", as \(names[0]).")
+        return "There is no model group \"\(name.text)\". \(hint)"
+    }
+}
+
+func routerConfiguration(
+    deployments: [Deployment], router: Values?, litellm: Values?, groups: ModelGroups, report: inout Report
+) -> RouterConfiguration {
+    var configuration = RouterConfiguration(deployments: deployments)
+    configuration.numRetries =
+        router?.integer("num_retries") ?? litellm?.integer("num_retries") ?? configuration.numRetries
+    configuration.timeout =
+        router?.duration("timeout") ?? litellm?.duration("request_timeout") ?? configuration.timeout
+    configuration.streamTimeout = router?.duration("stream_timeout") ?? configuration.streamTimeout
+    configuration.allowedFails =
+        router?.integer("allowed_fails") ?? litellm?.integer("allowed_fails") ?? configuration.allowedFails
+    configuration.cooldownTime = router?.duration("cooldown_time") ?? configuration.cooldownTime
+    if router?.boolean("disable_cooldowns") == true {
+        configuration.cooldownTime = .zero
+        for index in deployments.indices { configuration.deployments[index].cooldownTime = .zero }
+    }
+    configuration.maxFallbacks = router?.integer("max_fallbacks") ?? configuration.maxFallbacks
+    configuration.enableTagFiltering =
+        router?.boolean("enable_tag_filtering") ?? configuration.enableTagFiltering
+    configuration.strategy =
+        router?.text("routing_strategy").flatMap(Strategy.init(named:)) ?? configuration.strategy
+    configuration.lowestLatencyBuffer =
+        router?.section("routing_strategy_args")?.number("lowest_latency_buffer")
+        ?? configuration.lowestLatencyBuffer
+    configuration.aliases = aliases(router, groups: groups, report: &report)
+
+    let fallbacks = FallbackReader(groups: groups, aliases: configuration.aliases)
+    configuration.fallbacks = fallbacks.read("fallbacks", router: router, litellm: litellm, report: &report)
+    configuration.contextWindowFallbacks = fallbacks.read(
+        "context_window_fallbacks", router: router, litellm: litellm, report: &report)
+    configuration.contentPolicyFallbacks = fallbacks.read(
+        "content_policy_fallbacks", router: router, litellm: litellm, report: &report)
+    configuration.defaultFallbacks = fallbacks.readDefaults(router: router, litellm: litellm, report: &report)
+    return configuration
+}
+
+private func aliases(_ router: Values?, groups: ModelGroups, report: inout Report) -> [String: String] {
+    var aliases: [String: String] = [:]
+    for (alias, values) in router?.sectionMap("model_group_alias") ?? [] {
+        guard let group = values.located("model") else {
+            report.error(values.place, "Name the model group that this is an alias of.")
+            continue
+        }
+        if groups.has(alias.text) {
+            report.warning(
+                alias.place, "A model group or deployment has this name already: the alias has no effect.")
+        } else if groups.has(group.text) {
+            aliases[alias.text] = group.text
+        } else {
+            report.error(group.place, groups.unknown(group))
+        }
+    }
+    return aliases
+}
+
+/// Reads the lists of fallbacks and refuses names of no group, and groups that fall back to themselves.
+private struct FallbackReader {
+    let groups: ModelGroups
+    let aliases: [String: String]
+
+    func read(
+        _ key: String, router: Values?, litellm: Values?, report: inout Report
+    ) -> [String: [String]] {
+        var graph: [String: [String]] = [:]
+        var places: [String: Place] = [:]
+        for rule in router?.fallbacks(key) ?? litellm?.fallbacks(key) ?? [] {
+            let substitutes = names(rule.substitutes, report: &report)
+            // "*" stands for every group without a rule of its own.
+            guard let group = rule.group.text == "*" ? "*" : name(rule.group, report: &report) else {
+                continue
+            }
+            if graph[group] != nil {
+                report.error(
+                    rule.group.place, "\(group) has fallbacks in this list already. Put them in one item.")
+                continue
+            }
+            graph[group] = substitutes
+            places[group] = rule.group.place
+        }
+        for loop in loops(in: graph) {
+            let way = loop.joined(separator: " → ")
+            report.error(
+                places[loop[0]]!, "These fallbacks go round in a circle: \(way). Take one of them out.")
+        }
+        return graph
+    }
+
+    func readDefaults(router: Values?, litellm: Values?, report: inout Report) -> [String] {
+        let listed = router?.texts("default_fallbacks") ?? litellm?.texts("default_fallbacks") ?? []
+        return names(listed, report: &report)
+    }
+
+    private func names(_ texts: [LocatedText], report: inout Report) -> [String] {
+        texts.compactMap { name($0, report: &report) }
+    }
+
+    /// The group's own name when the text is an alias of it.
+    private func name(_ text: LocatedText, report: inout Report) -> String? {
+        if groups.has(text.text) { return text.text }
+        if let group = aliases[text.text] { return group }
+        report.error(text.place, groups.unknown(text))
+        return nil
+    }
+}
+
+/// The loops of a graph, each once, as the way round from its first name back to it.
+private func loops(in graph: [String: [String]]) -> [[String]] {
+    var found: [[String]] = []
+    var finished: Set<String> = []
+    func visit(_ name: String, way: [String]) {
+        if let start = way.firstIndex(of: name) {
+            found.append(way[start...] + [name])
+            return
+        }
+        if finished.contains(name) { return }
+        for next in graph[name] ?? [] { visit(next, way: way + [name]) }
+        finished.insert(name)
+    }
+    for name in graph.keys.sorted() { visit(name, way: []) }
+    return found
+}

@@ -1,0 +1,304 @@
+// The only file that knows libcurl: its handles, and what its result codes mean.
+internal import CCurl
+import Glibc
+import JunctionTransport
+
+private let isCurlReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+
+/// How libcurl ended a transfer.
+enum CurlResult {
+    case complete
+    case failed(CurlCode, message: String)
+}
+
+/// A result code of libcurl's, not zero.
+struct CurlCode: Equatable {
+    let rawValue: UInt32
+
+    /// What kind of failure it is.
+    func kind(responseBegan: Bool) -> HTTPFailure.Kind {
+        switch CURLcode(rawValue) {
+        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: .resolve
+        case CURLE_COULDNT_CONNECT, CURLE_INTERFACE_FAILED: .connect
+        case CURLE_OPERATION_TIMEDOUT: .timeout
+        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
+            CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_CRL_BADFILE,
+            CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_ENGINE_INITFAILED,
+            CURLE_USE_SSL_FAILED:
+            .tls
+        case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2_STREAM:
+            .reset(beforeResponse: !responseBegan)
+        case CURLE_URL_MALFORMAT: .invalidEndpoint
+        default: .protocol
+        }
+    }
+}
+
+/// A checked URL.
+final class CurlAddress {
+    fileprivate let parsed: OpaquePointer
+
+    init(_ url: String) throws(HTTPFailure) {
+        guard let parsed = curl_url() else { fatalError("out of memory") }
+        self.parsed = parsed
+        let result = curl_url_set(parsed, CURLUPART_URL, url, UInt32(CURLU_DISALLOW_USER))
+        if result == CURLUE_USER_NOT_ALLOWED {
+            throw HTTPFailure(.invalidEndpoint, message: "the URL holds user information")
+        }
+        let isHTTP = result == CURLUE_OK && ["http", "https"].contains(scheme) && !url.utf8.contains(0)
+        guard isHTTP else {
+            throw HTTPFailure(.invalidEndpoint, message: "the URL is not an http or https one")
+        }
+        if url.utf8.contains(UInt8(ascii: "#")) {
+            throw HTTPFailure(.invalidEndpoint, message: "the URL has a fragment")
+        }
+    }
+
+    deinit { curl_url_cleanup(parsed) }
+
+    private var scheme: String? {
+        var text: UnsafeMutablePointer<CChar>?
+        guard curl_url_get(parsed, CURLUPART_SCHEME, &text, 0) == CURLUE_OK, let text else { return nil }
+        defer { curl_free(text) }
+        return String(cString: text)
+    }
+}
+
+/// A list of header lines.
+final class CurlHeaders {
+    fileprivate let list: UnsafeMutablePointer<curl_slist>?
+
+    init(_ lines: [String]) {
+        var list: UnsafeMutablePointer<curl_slist>?
+        for line in lines { list = curl_slist_append(list, line) }
+        self.list = list
+    }
+
+    deinit { curl_slist_free_all(list) }
+}
+
+/// A libcurl handle that has the options of one endpoint for good, and carries one transfer at a time.
+final class CurlHandle {
+    /// A body buffer that is larger is not kept from call to call.
+    private static let keptBytesMax = 65_536
+
+    fileprivate let easy: UnsafeMutableRawPointer
+    private let errorText: UnsafeMutablePointer<CChar>
+    private var body = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    // libcurl points into these.
+    private let address: CurlAddress
+    private let headers: CurlHeaders
+    private let sockets: HTTPSockets
+    private let isHTTP2: Bool
+    /// What it carries.
+    var transfer: HTTPTransfer?
+
+    init(address: CurlAddress, headers: CurlHeaders, options: HTTPOptions, sockets: HTTPSockets) {
+        guard isCurlReady, let easy = curl_easy_init() else { fatalError("out of memory") }
+        self.easy = easy
+        self.address = address
+        self.headers = headers
+        self.sockets = sockets
+        isHTTP2 = options.http2
+        errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
+        errorText.pointee = 0
+        set(options)
+        setCallbacks()
+    }
+
+    deinit {
+        curl_easy_cleanup(easy)
+        errorText.deallocate()
+        body.deallocate()
+    }
+
+    private func set(_ options: HTTPOptions) {
+        set(CURLOPT_CURLU, pointer: UnsafeRawPointer(address.parsed))
+        set(CURLOPT_HTTPHEADER, pointer: headers.list)
+        set(CURLOPT_ERRORBUFFER, pointer: errorText)
+        set(CURLOPT_PRIVATE, pointer: Unmanaged.passUnretained(self).toOpaque())
+        set(CURLOPT_POST, 1)
+        set(CURLOPT_NOSIGNAL, 1)
+        "http,https".withCString { set(CURLOPT_PROTOCOLS_STR, pointer: $0) }
+        // Neither a proxy from the environment, nor a redirect, nor a .netrc: the configuration alone decides.
+        "".withCString { set(CURLOPT_PROXY, pointer: $0) }
+        set(CURLOPT_FOLLOWLOCATION, 0)
+        set(CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))
+        set(CURLOPT_TCP_NODELAY, 1)
+        set(CURLOPT_TCP_KEEPALIVE, 1)
+        set(CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(options.connectTimeout / .milliseconds(1))))
+        set(CURLOPT_HTTP_VERSION, options.http2 ? CURL_HTTP_VERSION_2TLS : Int(CURL_HTTP_VERSION_1_1))
+        if options.http2 { set(CURLOPT_PIPEWAIT, 1) }
+        if !options.verifyTLS {
+            set(CURLOPT_SSL_VERIFYPEER, 0)
+            set(CURLOPT_SSL_VERIFYHOST, 0)
+        }
+    }
+
+    private func setCallbacks() {
+        let me = Unmanaged.passUnretained(self).toOpaque()
+        junction_curl_on_header(
+            easy,
+            { bytes, _, count, me in
+                let line = UnsafeRawBufferPointer(start: bytes, count: count)
+                let transfer = CurlHandle.of(me).transfer
+                return transfer?.receive(line: line.assumingMemoryBound(to: UInt8.self)) == true ? count : 0
+            }, me)
+        junction_curl_on_body(
+            easy,
+            { bytes, _, count, me in
+                let body = UnsafeRawBufferPointer(start: bytes, count: count)
+                switch CurlHandle.of(me).transfer?.receive(body: body.assumingMemoryBound(to: UInt8.self)) {
+                case .taken: return count
+                case .hold: return Int(CURL_WRITEFUNC_PAUSE)
+                case .refuse, nil: return 0
+                }
+            }, me)
+        junction_curl_on_socket_open(
+            easy,
+            { me, _, address in
+                let type = address!.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+                let descriptor = socket(address!.pointee.family, type, address!.pointee.protocol)
+                let handle = CurlHandle.of(me)
+                if descriptor >= 0 { handle.sockets.opened(descriptor, for: handle.isHTTP2 ? .http2 : .http1) }
+                return descriptor
+            }, me)
+        // A connection outlives the handle that opened it, so this one is told of the client's sockets.
+        let sockets = Unmanaged.passUnretained(self.sockets).toOpaque()
+        junction_curl_on_socket_close(
+            easy,
+            { sockets, descriptor in
+                CurlMulti.sockets(sockets).closed(descriptor)
+                return close(descriptor)
+            }, sockets)
+    }
+
+    private func set(_ option: CURLoption, _ value: Int) {
+        let result = junction_curl_set_long(easy, option, value)
+        precondition(result == CURLE_OK, "libcurl lacks option \(option.rawValue)")
+    }
+
+    private func set(_ option: CURLoption, pointer: UnsafeRawPointer?) {
+        let result = junction_curl_set_pointer(easy, option, pointer)
+        precondition(result == CURLE_OK, "libcurl lacks option \(option.rawValue)")
+    }
+
+    fileprivate static func of(_ me: UnsafeMutableRawPointer?) -> CurlHandle {
+        Unmanaged<CurlHandle>.fromOpaque(me!).takeUnretainedValue()
+    }
+
+    /// Copies what is to be sent next.
+    func load(_ bytes: Span<UInt8>) {
+        if bytes.count > body.count {
+            body.deallocate()
+            body = .allocate(byteCount: max(4096, bytes.count), alignment: 1)
+        }
+        bytes.withUnsafeBytes { body.copyMemory(from: $0) }
+        set(CURLOPT_POSTFIELDSIZE, bytes.count)
+        set(CURLOPT_POSTFIELDS, pointer: body.baseAddress)
+    }
+
+    /// Gives back the memory of an unusually large body.
+    func shrink() {
+        guard body.count > CurlHandle.keptBytesMax else { return }
+        body.deallocate()
+        body = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    }
+
+    /// Lets libcurl go on after a piece was held; calls back with that piece at once.
+    func unhold() -> CurlResult { result(curl_easy_pause(easy, CURLPAUSE_CONT)) }
+
+    fileprivate func result(_ code: CURLcode) -> CurlResult {
+        if code == CURLE_OK { return .complete }
+        let message = errorText.pointee != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
+        return .failed(CurlCode(rawValue: code.rawValue), message: message)
+    }
+}
+
+/// The set of transfers and connections of one client.
+final class CurlMulti {
+    /// Connections kept idle, over all hosts.
+    private static let idleConnectionsMax = 4096
+
+    private let multi: UnsafeMutableRawPointer
+    private let sockets: HTTPSockets
+    /// Told when libcurl wants to be called next; nil: not at all.
+    var onTimer: (Duration?) -> Void = { _ in }
+
+    init(sockets: HTTPSockets) {
+        guard isCurlReady, let multi = curl_multi_init() else { fatalError("out of memory") }
+        self.multi = multi
+        self.sockets = sockets
+        junction_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, CurlMulti.idleConnectionsMax)
+        junction_curl_multi_set_long(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX)
+        junction_curl_multi_on_socket(
+            multi,
+            { easy, descriptor, what, sockets, _ in
+                let isIdle = what == CURL_POLL_REMOVE && !CurlMulti.isPaused(easy)
+                CurlMulti.sockets(sockets).want(CurlMulti.interest(what), of: descriptor, isIdle: isIdle)
+                return 0
+            }, Unmanaged.passUnretained(sockets).toOpaque())
+        junction_curl_multi_on_timer(
+            multi,
+            { _, milliseconds, me in
+                let me = Unmanaged<CurlMulti>.fromOpaque(me!).takeUnretainedValue()
+                me.onTimer(milliseconds < 0 ? nil : .milliseconds(milliseconds))
+                return 0
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    deinit {
+        junction_curl_multi_on_timer(multi, nil, nil)
+        // Closes the connections, which tells `sockets`.
+        curl_multi_cleanup(multi)
+    }
+
+    fileprivate static func sockets(_ raw: UnsafeMutableRawPointer?) -> HTTPSockets {
+        Unmanaged<HTTPSockets>.fromOpaque(raw!).takeUnretainedValue()
+    }
+
+    private static func isPaused(_ easy: UnsafeMutableRawPointer?) -> Bool {
+        // libcurl's own handles, which close connections, are not ours.
+        guard let handle = junction_curl_private(easy) else { return false }
+        return CurlHandle.of(handle).transfer?.isHeld == true
+    }
+
+    private static func interest(_ what: Int32) -> Interest {
+        switch what {
+        case CURL_POLL_IN: .read
+        case CURL_POLL_OUT: .write
+        case CURL_POLL_INOUT: [.read, .write]
+        default: []
+        }
+    }
+
+    func add(_ handle: CurlHandle) { curl_multi_add_handle(multi, handle.easy) }
+
+    func remove(_ handle: CurlHandle) { curl_multi_remove_handle(multi, handle.easy) }
+
+    /// A socket is ready.
+    func became(_ ready: Interest, _ descriptor: Int32) {
+        var mask: Int32 = 0
+        if ready.contains(.read) { mask |= CURL_CSELECT_IN }
+        if ready.contains(.write) { mask |= CURL_CSELECT_OUT }
+        var running: Int32 = 0
+        curl_multi_socket_action(multi, descriptor, mask, &running)
+    }
+
+    /// Time that libcurl asked for has passed; also starts what was added.
+    func timePassed() {
+        var running: Int32 = 0
+        curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running)
+    }
+
+    /// The next handle that libcurl is done with, to be removed.
+    func nextDone() -> (CurlHandle, CurlResult)? {
+        var left: Int32 = 0
+        while let message = curl_multi_info_read(multi, &left) {
+            guard message.pointee.msg == CURLMSG_DONE else { continue }
+            let handle = CurlHandle.of(junction_curl_private(message.pointee.easy_handle))
+            return (handle, handle.result(message.pointee.data.result))
+        }
+        return nil
+    }
+}

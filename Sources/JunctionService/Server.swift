@@ -1,0 +1,103 @@
+// The process that serves: one loop a thread, each with a worker and a listener of its own on the same port;
+// its start, and its end without a lost call.
+import Dispatch
+import Foundation
+import JunctionConfig
+import JunctionRPC
+import JunctionRouting
+import JunctionTransport
+import Synchronization
+
+/// Serves a configuration. Started once.
+public final class Server: Sendable {
+    private let configuration: ServerConfiguration
+    private let router: Router
+    private let threads = Mutex<[LoopThread]>([])
+
+    public init(_ configuration: ServerConfiguration) {
+        self.configuration = configuration
+        router = Router(configuration.router)
+    }
+
+    /// Listens on every loop.
+    ///
+    /// - Returns: `HOST:PORT`, with the port that the system chose where 0 is configured.
+    /// - Throws: `SystemError` when it cannot listen, `TargetError` when a deployment cannot be called as it is
+    ///   configured.
+    public func start() throws -> String {
+        var address: SocketAddress?
+        for index in 0..<(configuration.server.threads ?? ProcessInfo.processInfo.activeProcessorCount) {
+            let thread = LoopThread(name: "junction-\(index)") { _ in }
+            threads.withLock { $0.append(thread) }
+            do {
+                address = try startShare(on: thread.loop, port: address?.port ?? configuration.server.port)
+            } catch {
+                for thread in threads.withLock({ $0 }) { thread.loop.stop() }
+                waitUntilStopped()
+                throw error
+            }
+        }
+        return address?.description ?? ""
+    }
+
+    /// Returns when the process was told to stop and every loop has ended.
+    public func waitUntilStopped() {
+        for thread in threads.withLock({ $0 }) { thread.join() }
+    }
+
+    private func startShare(on loop: EventLoop, port: Int) throws -> SocketAddress {
+        let outcome = Mutex<Result<SocketAddress, any Error>?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        loop.submit { [configuration, router] in
+            let result = Result {
+                let share = try Share(loop: loop, configuration: configuration, router: router, port: port)
+                loop.keep(share)
+                return share.address
+            }
+            outcome.withLock { $0 = result }
+            done.signal()
+        }
+        done.wait()
+        return try outcome.withLock { $0! }.get()
+    }
+}
+
+/// What one loop serves with. Confined to it.
+private final class Share {
+    private let loop: EventLoop
+    private let server: RPCServer
+    private let grace: Duration
+    private var listener: Listener?
+    private var signals: [SignalWatch] = []
+    private var isEnding = false
+    let address: SocketAddress
+
+    init(loop: EventLoop, configuration: ServerConfiguration, router: Router, port: Int) throws {
+        var random = SystemRandomNumberGenerator()
+        let worker = try Worker(loop: loop, configuration: configuration, router: router, seed: random.next())
+        var registry = ServiceRegistry()
+        registry.register(RouterService(worker: worker))
+        let server = RPCServer(registry: registry, loop: loop, messageBytesMax: configuration.server.messageBytesMax)
+        let listener = try Listener(loop: loop, host: configuration.server.host, port: port) { server.accept($0) }
+        self.loop = loop
+        self.server = server
+        self.listener = listener
+        grace = configuration.server.drainGrace
+        address = listener.localAddress
+        signals = [SIGTERM, SIGINT].map { signal in loop.onSignal(signal) { [unowned self] in told() } }
+    }
+
+    /// The first signal lets the calls under way end, the second does not wait for them.
+    private func told() {
+        if isEnding { return end() }
+        isEnding = true
+        listener?.close()
+        listener = nil
+        server.drain(within: grace) { [unowned self] in end() }
+    }
+
+    private func end() {
+        for signal in signals { signal.close() }
+        loop.stop()
+    }
+}
