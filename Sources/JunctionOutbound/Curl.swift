@@ -89,6 +89,7 @@ final class CurlHandle {
     private let address: CurlAddress
     private let headers: CurlHeaders
     private let sockets: HTTPSockets
+    private let isHTTP2: Bool
     /// What it carries.
     var transfer: HTTPTransfer?
 
@@ -98,6 +99,7 @@ final class CurlHandle {
         self.address = address
         self.headers = headers
         self.sockets = sockets
+        isHTTP2 = options.http2
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.pointee = 0
         set(options)
@@ -152,16 +154,17 @@ final class CurlHandle {
                 case .refuse, nil: return 0
                 }
             }, me)
-        // Connections outlive this handle, so these are told of the client's sockets.
-        let sockets = Unmanaged.passUnretained(self.sockets).toOpaque()
         junction_curl_on_socket_open(
             easy,
-            { sockets, _, address in
+            { me, _, address in
                 let type = address!.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
                 let descriptor = socket(address!.pointee.family, type, address!.pointee.protocol)
-                if descriptor >= 0 { CurlMulti.sockets(sockets).opened(descriptor) }
+                let handle = CurlHandle.of(me)
+                if descriptor >= 0 { handle.sockets.opened(descriptor, for: handle.isHTTP2 ? .http2 : .http1) }
                 return descriptor
-            }, sockets)
+            }, me)
+        // A connection outlives the handle that opened it, so this one is told of the client's sockets.
+        let sockets = Unmanaged.passUnretained(self.sockets).toOpaque()
         junction_curl_on_socket_close(
             easy,
             { sockets, descriptor in
@@ -230,8 +233,9 @@ final class CurlMulti {
         junction_curl_multi_set_long(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX)
         junction_curl_multi_on_socket(
             multi,
-            { _, descriptor, what, sockets, _ in
-                CurlMulti.sockets(sockets).want(CurlMulti.interest(what), of: descriptor)
+            { easy, descriptor, what, sockets, _ in
+                let isIdle = what == CURL_POLL_REMOVE && !CurlMulti.isPaused(easy)
+                CurlMulti.sockets(sockets).want(CurlMulti.interest(what), of: descriptor, isIdle: isIdle)
                 return 0
             }, Unmanaged.passUnretained(sockets).toOpaque())
         junction_curl_multi_on_timer(
@@ -251,6 +255,12 @@ final class CurlMulti {
 
     fileprivate static func sockets(_ raw: UnsafeMutableRawPointer?) -> HTTPSockets {
         Unmanaged<HTTPSockets>.fromOpaque(raw!).takeUnretainedValue()
+    }
+
+    private static func isPaused(_ easy: UnsafeMutableRawPointer?) -> Bool {
+        // libcurl's own handles, which close connections, are not ours.
+        guard let handle = junction_curl_private(easy) else { return false }
+        return CurlHandle.of(handle).transfer?.isHeld == true
     }
 
     private static func interest(_ what: Int32) -> Interest {

@@ -45,7 +45,7 @@ public final class AnswerReader {
     private var isEnded = false
     private var status = 0
     private var headers = AnswerHeaders()
-    private var body = ByteBuffer()
+    private var body = ByteBuffer(keeping: 32 << 10)
     private var events = EventStream()
     private var openAI = OpenAIStream()
     /// What was read and is yet to be given.

@@ -339,7 +339,7 @@ private func readBytes(_ json: JSONValue, in arena: Arena) -> ByteView {
 /// Nil when there is none, or one that says nothing.
 private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
     guard json.isObject else { return nil }
-    var usage = TokenUsage()
+    var usage = TokenUsage(prompt: 0, completion: 0)
     var total = 0
     for (key, value) in json.members {
         switch key {
@@ -356,7 +356,7 @@ private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
     if usage.reasoning > 0, total == usage.prompt + usage.completion + usage.reasoning {
         usage.completion += usage.reasoning
     }
-    return usage == TokenUsage() ? nil : usage
+    return usage == TokenUsage(prompt: 0, completion: 0) ? nil : usage
 }
 
 /// Bounded, so that sums cannot overflow.

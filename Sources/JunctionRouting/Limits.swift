@@ -22,7 +22,11 @@ struct Slot {
 
     /// Whether a call of so many tokens would pass no limit.
     func hasRoom(for tokens: Int) -> Bool {
-        tokens <= tokensLimit - tokensCounted && requestsCounted < requestsLimit && inFlight < inFlightLimit
+        minuteHasRoom(for: tokens) && inFlight < inFlightLimit
+    }
+
+    func minuteHasRoom(for tokens: Int) -> Bool {
+        tokens <= tokensLimit - tokensCounted && requestsCounted < requestsLimit
     }
 
     mutating func startMinute() {

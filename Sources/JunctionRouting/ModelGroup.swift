@@ -28,8 +28,8 @@ struct PickRequest {
 /// A deployment chosen and reserved.
 struct Pick: ~Copyable {
     var reservation: Reservation
-    /// Whether another deployment of the group was open too.
-    var othersAreOpen: Bool
+    /// Whether the call may go to another deployment of the group when half of its time is over.
+    var othersRemain: Bool
     /// Seconds in which the group answers, on average; 0: not known.
     var expectedSeconds: Double
 }
@@ -40,12 +40,8 @@ struct Shortage {
     var isServable = false
     /// When the first deployment with room returns from a cooldown that is worth waiting for.
     var returnsAt: Instant?
-    /// When the first deployment is open again, for whatever reason.
+    /// When the first deployment is open again, for whatever reason; nil: none could ever take so many tokens.
     var opensAt: Instant?
-    /// Whether a deployment with room cools down by our own judgement only.
-    var isJudged = false
-    /// Whether no deployment could ever take so many tokens.
-    var isTooLarge = true
     /// What the caller is told.
     var outcome = RouteFailure.Outcome.limited
 
@@ -134,18 +130,17 @@ final class ModelGroup: Sendable {
     /// Chooses an open deployment and reserves at it, in one step; nil: none is open, or none answers in the
     /// time that is left.
     func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
-        let picked = state.withLock { state -> (place: Int, minute: Int, othersAreOpen: Bool, expected: Double)? in
+        let picked = state.withLock { state -> (place: Int, minute: Int, othersRemain: Bool, expected: Double)? in
             state.advance(to: now)
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
             for tier in tiers {
                 guard
-                    let choice = state.choose(
+                    let place = state.choose(
                         by: strategy, from: tier, of: self, for: request, now: now, random: &random)
                 else { continue }
-                state.reserve(request.tokens, at: choice.place)
-                let isLastTier = tier.upperBound == terms.count || request.only != nil
-                return (choice.place, state.minute.number, choice.open > 1 || !isLastTier, pace.expected)
+                state.reserve(request.tokens, at: place)
+                return (place, state.minute.number, state.othersRemain(than: place, for: request, now: now), pace.expected)
             }
             return nil
         }
@@ -153,7 +148,7 @@ final class ModelGroup: Sendable {
         return Pick(
             reservation: Reservation(
                 group: self, place: picked.place, tokens: request.tokens, minute: picked.minute),
-            othersAreOpen: picked.othersAreOpen, expectedSeconds: picked.expected)
+            othersRemain: picked.othersRemain, expectedSeconds: picked.expected)
     }
 
     /// Whether a deployment is open to the call.
@@ -168,10 +163,9 @@ final class ModelGroup: Sendable {
     func shortage(for request: PickRequest, now: Instant) -> Shortage {
         state.withLock { state in
             state.advance(to: now)
-            let expected = max(1, state.paceOfWhole.expected)
             var shortage = Shortage()
             for place in terms.indices where request.takesAll || state.allows(place, request) {
-                state.note(place, tokens: request.tokens, expected: .seconds(expected), now: now, in: &shortage)
+                state.note(place, request, now: now, in: &shortage)
             }
             return shortage
         }
@@ -221,16 +215,23 @@ final class ModelGroup: Sendable {
         return tags.isEmpty && !defaults.contains(true) ? nil : defaults
     }
 
+    /// Seconds in which the group answers, on average; 0: not known.
+    func expectedSeconds(isStreaming: Bool) -> Double {
+        state.withLock { isStreaming ? $0.paceOfFirst.expected : $0.paceOfWhole.expected }
+    }
+
     func usage(now: Instant) -> [DeploymentUsage] {
         state.withLock { state in
             state.advance(to: now)
             return terms.indices.map { place in
                 let (slot, health) = (state.slots[place], state.health[place])
+                let isCooling = slot.coolingUntil > now
                 return DeploymentUsage(
                     deployment: terms[place].deployment, tokensUsed: slot.tokensCounted - health.tokensReserved,
                     tokensReserved: health.tokensReserved, requests: slot.requestsCounted, inFlight: slot.inFlight,
                     tokensOutstanding: health.tokensOutstanding,
-                    coolingUntil: slot.coolingUntil > now ? slot.coolingUntil : nil,
+                    coolingUntil: isCooling ? slot.coolingUntil : nil,
+                    coolingCause: isCooling ? health.cause : nil,
                     tokensInTotal: health.tokensInTotal, requestsInTotal: health.requestsInTotal)
             }
         }
@@ -262,6 +263,16 @@ extension ModelGroup.State {
         if let matching = request.matching, !matching[place] { return false }
         if let bound = request.windowAbove, windows[place] <= bound { return false }
         return !request.excluded.contains(place)
+    }
+
+    /// Whether another deployment is open to the call, or will be before half of its time is over.
+    func othersRemain(than chosen: Int, for request: PickRequest, now: Instant) -> Bool {
+        let later = now + request.timeLeft / 2
+        return slots.indices.contains { place in
+            place != chosen && slots[place].coolingUntil <= later
+                && (slots[place].hasRoom(for: request.tokens) || minute.end <= later)
+                && (request.takesAll || allows(place, request))
+        }
     }
 
     mutating func reserve(_ tokens: Int, at place: Int) {
@@ -299,18 +310,20 @@ extension ModelGroup.State {
     }
 
     /// Adds to `shortage` why and until when the deployment is closed.
-    func note(_ place: Int, tokens: Int, expected: Duration, now: Instant, in shortage: inout Shortage) {
+    func note(_ place: Int, _ request: PickRequest, now: Instant, in shortage: inout Shortage) {
         let slot = slots[place]
+        let pace = request.isStreaming ? paceOfFirst : paceOfWhole
         shortage.isServable = true
-        if tokens <= slot.tokensLimit { shortage.isTooLarge = false } else { return }
-        let isCooling = slot.coolingUntil > now
-        let minuteIsFull = tokens > slot.tokensLimit - slot.tokensCounted || slot.requestsCounted >= slot.requestsLimit
-        let hasRoomAt = minuteIsFull ? minute.end : slot.inFlight >= slot.inFlightLimit ? now + expected : now
+        if request.tokens > slot.tokensLimit { return }
+        // When a call under way makes room is not known: in the time of one answer, at least a second.
+        let answered = now + .seconds(max(1, paceOfWhole.expected))
+        let isMinuteFull = !slot.minuteHasRoom(for: request.tokens)
+        let hasRoomAt = isMinuteFull ? minute.end : slot.inFlight >= slot.inFlightLimit ? answered : now
         shortage.opens(at: max(hasRoomAt, slot.coolingUntil))
-        guard isCooling, hasRoomAt <= slot.coolingUntil else { return }
+        guard slot.coolingUntil > now, hasRoomAt <= slot.coolingUntil else { return }
         let remedy = Remedy(of: health[place].cause)
         if remedy.outcome != .limited { shortage.outcome = remedy.outcome }
-        if health[place].isJudged { shortage.isJudged = true }
+        if slot.coolingUntil + .seconds(pace.fastest) > now + request.timeLeft { return }
         switch health[place].cause {
         case .authentication, .notFound, .quotaExhausted: break  // Time alone mends none of these.
         default: shortage.returns(at: slot.coolingUntil)

@@ -39,6 +39,9 @@ public struct AttemptReport: Sendable, Equatable {
         if case .override(let index, _) = target { index } else { nil }
     }
 
+    /// What went wrong, for a person to read; empty when nothing did. Holds no secret.
+    public var failureDescription: String { outcome?.message ?? "" }
+
     /// Whether it was made for a fallback and not for the asked model group.
     public var isFallback: Bool { visit > 0 }
 }
@@ -106,6 +109,15 @@ public struct RouteFailure: Error, Sendable, Equatable {
     public var attempts: [AttemptReport]
     /// After what time another call has a chance; nil: not known, or none.
     public var retryAfter: Duration?
+
+    public init(
+        outcome: Outcome, message: String, attempts: [AttemptReport] = [], retryAfter: Duration? = nil
+    ) {
+        self.outcome = outcome
+        self.message = message
+        self.attempts = attempts
+        self.retryAfter = retryAfter
+    }
 }
 
 extension RouteFailure.Outcome {
@@ -119,8 +131,8 @@ extension RouteFailure.Outcome {
         case .noMatchingDeployment: return "No deployment of \(modelGroup) carries a tag of the call."
         case .unauthenticated: return "The key that the call brought was refused\(because)."
         case .limited:
-            guard let retryAfter else { return "The call is larger than any deployment of \(modelGroup) may take\(because)." }
-            return "Every deployment of \(modelGroup) is at its limit; one frees in \(retryAfter.rounded) s\(because)."
+            let frees = retryAfter.map { "; one frees in \($0.rounded) s" } ?? ""
+            return "Every deployment of \(modelGroup) is at its limit\(frees)\(because)."
         case .unavailable: return "No deployment of \(modelGroup) could answer\(because)."
         case .providerAuthentication: return "No deployment of \(modelGroup) could answer; a configured key was refused."
         case .streamInterrupted: return "The stream broke off after its first content\(because)."

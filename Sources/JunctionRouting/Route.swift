@@ -89,6 +89,8 @@ public struct Route: ~Copyable {
     private var outcome: RouteFailure.Outcome?
     /// When another call has a chance, as far as is known.
     private var chanceAt: Instant?
+    /// Whether the call is larger than what any deployment of its last target takes in a minute.
+    private var isTooLarge = false
 
     public init(router: Router, call: CallTraits, now: Instant) {
         self.router = router
@@ -146,8 +148,8 @@ public struct Route: ~Copyable {
         switch phase {
         case .idle, .attempting, .over: return .none
         case _ where now >= deadline: return replyAtLast(now)
-        case .backingOff: return attempt(excluding: places { !mayPass($0) }, now, &random) ?? moveOn(now, &random)
-        case .awaitingReturn: return lastResort(now, &random)
+        case .backingOff: return attempt(.again, now, &random) ?? moveOn(now, &random)
+        case .awaitingReturn: return lastResort(now, &random, hasWaited: true)
         }
     }
 
@@ -172,21 +174,17 @@ public struct Route: ~Copyable {
     /// Tries this target, then the next ones, then what is left when all of them are used up.
     private mutating func proceed(_ now: Instant, _ random: inout RandomSource) -> Action {
         if now >= deadline { return replyAtLast(now) }
-        if let action = attempt(excluding: places { _ in true }, now, &random) { return action }
-        if let action = attemptAgain(now, &random) { return action }
-        return moveOn(now, &random)
+        return attempt(.elsewhere, now, &random) ?? attemptAgain(now, &random) ?? moveOn(now, &random)
     }
 
     /// Asks a deployment again that failed in a way that may pass.
     private mutating func attemptAgain(_ now: Instant, _ random: inout RandomSource) -> Action? {
-        guard let last = attempts.last, last.visit == visit, let failure = last.outcome, hasRetriesLeft else {
+        guard let last = attempts.last, last.visit == visit, let failure = last.outcome, isOpen(.again, now) else {
             return nil
         }
-        let hopeless = places { !mayPass($0) }
-        if Remedy(of: failure.kind).same == .onceAtOnce, !hopeless.contains(last.place) {
-            return attempt(excluding: [], only: last.place, now, &random)
+        if Remedy(of: failure.kind).same == .onceAtOnce, mayPass(last) {
+            return attempt(.again, only: last.place, now, &random)
         }
-        guard isOpen(excluding: hopeless, now) else { return nil }
         let delay = BackOff.delay(round: backOffs, random: &random)
         guard now + delay < deadline else { return nil }
         backOffs += 1
@@ -206,55 +204,70 @@ public struct Route: ~Copyable {
     }
 
     /// Every target was tried. What is left: a deployment that has become free since, else the first that
-    /// returns from its cooldown in time, else one that cools down by our own judgement only.
-    private mutating func lastResort(_ now: Instant, _ random: inout RandomSource) -> Action {
-        var first: (returnsAt: Instant, visit: Int)?
+    /// returns from its cooldown in time, else one that cools down by our own judgement only. A call that has
+    /// waited once, and in vain, does not wait again for the sake of our judgement.
+    private mutating func lastResort(
+        _ now: Instant, _ random: inout RandomSource, hasWaited: Bool = false
+    ) -> Action {
+        if let action = attemptAnywhere(.elsewhere, now, &random) ?? attemptAnywhere(.whenReturned, now, &random) {
+            return action
+        }
+        if hasWaited, let action = attemptAnywhere(.inSpiteOfJudgement, now, &random) { return action }
+        var first = deadline
         for target in 0...frontier {
             visit = target
-            let excluded = places { !wasToldToWait($0) }
-            if let action = attempt(excluding: excluded, now, &random) { return action }
-            guard hasRetriesLeft, let returnsAt = returnsAt(excluding: excluded, now) else { continue }
-            if returnsAt < first?.returnsAt ?? deadline { first = (returnsAt, target) }
+            first = min(first, returnsAt(now) ?? deadline)
         }
-        if let first {
-            visit = first.visit
+        if first < deadline {
             phase = .awaitingReturn
-            return .wait(until: first.returnsAt)
+            return .wait(until: first)
         }
+        return attemptAnywhere(.inSpiteOfJudgement, now, &random) ?? replyAtLast(now)
+    }
+
+    private mutating func attemptAnywhere(
+        _ choice: Choice, _ now: Instant, _ random: inout RandomSource
+    ) -> Action? {
         for target in 0...frontier {
             visit = target
-            if let action = attempt(excluding: places { _ in true }, ignoringJudgement: true, now, &random) {
-                return action
-            }
+            if let action = attempt(choice, now, &random) { return action }
         }
-        return replyAtLast(now)
+        return nil
     }
 
     // MARK: Starting and ending an attempt
 
+    /// Which deployments of a target come into question.
+    private enum Choice {
+        /// Those that the call has not tried.
+        case elsewhere
+        /// These, and those that failed in a way that may pass soon.
+        case again
+        /// The untried, and those that said, or for which it is known, when to come back.
+        case whenReturned
+        /// The untried, also those that cool down by our own judgement.
+        case inSpiteOfJudgement
+    }
+
     /// Reserves at a deployment of the present target and starts an attempt there; nil: none is open.
     private mutating func attempt(
-        excluding excluded: [Int], only: Int? = nil, ignoringJudgement: Bool = false, _ now: Instant,
-        _ random: inout RandomSource
+        _ choice: Choice, only: Int? = nil, _ now: Instant, _ random: inout RandomSource
     ) -> Action? {
-        guard hasRetriesLeft, var request = request(excluding: excluded, now), request.timeLeft > .zero else {
-            return nil
-        }
+        guard var request = request(choice, now), request.timeLeft > .zero else { return nil }
         let target = target(visit)
         if case .callersOverride(let index, _, let deployment) = target {
-            if excluded.contains(0) { return nil }
+            if !request.excluded.isEmpty { return nil }
             let what = AttemptTarget.override(index: index, deployment: deployment)
-            return begin(what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, 0), now)
+            return begin(what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0), now)
         }
-        if let only { request.only = only }
-        request.ignoresJudgement = ignoringJudgement
+        request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
         guard let pick = group.reserve(request, now: now, random: &random) else { return nil }
-        let (others, expected) = (pick.othersAreOpen, pick.expectedSeconds)
         let place = pick.reservation.place
         let deployment = group.terms[place].deployment
+        let timeout = timeout(
+            deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
         reservation = consume pick.reservation
-        let timeout = timeout(deployment, request.timeLeft, others: others, expected)
         if case .configuredOverride(let index, _, _) = target {
             return begin(.override(index: index, deployment: deployment), place: place, timeout: timeout, now)
         }
@@ -272,11 +285,12 @@ public struct Route: ~Copyable {
         return .attempt(Attempt(target: what, timeout: timeout))
     }
 
-    /// The time of an attempt: what is configured, within the time that is left. Half of that when another
-    /// attempt could follow; but all of it when the other could not be expected to answer in the other half.
-    private func timeout(
-        _ deployment: Int?, _ timeLeft: Duration, others: Bool, _ expectedSeconds: Double
-    ) -> Duration {
+    /// The time of an attempt: what is configured, within the time that is left. Where another attempt could
+    /// follow, half of that, so that a deployment that hangs does not cost the call; unless the deployment
+    /// needs more, and what follows can do with less or could not answer in the other half anyway.
+    ///
+    /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
+    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration {
         let configuration = router.configuration
         let own = deployment.map { configuration.deployments[$0] }
         let whole = own?.timeout
@@ -286,9 +300,12 @@ public struct Route: ~Copyable {
             : whole ?? configuration.timeout
         let half = timeLeft / 2
         if limit <= half { return limit }
-        let canGoOnHere = others && attemptsHere < retries
-        if canGoOnHere ? expectedSeconds <= half.seconds : hasUpcomingTarget { return half }
-        return min(limit, timeLeft)
+        if others, attemptsHere < retriesSet ?? .max, expected <= half.seconds { return half }
+        guard let next = upcoming else { return min(limit, timeLeft) }
+        let nextExpected =
+            next.usesCallersKey ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
+        if nextExpected == 0 { return half }
+        return min(limit, max(half, min(.seconds(2 * expected), timeLeft - .seconds(2 * nextExpected))))
     }
 
     /// Completes the report of the attempt under way. How long it took.
@@ -314,18 +331,24 @@ public struct Route: ~Copyable {
 
     private var attemptsHere: Int { attempts.count { $0.visit == visit } }
 
-    private var hasRetriesLeft: Bool { attemptsHere <= retries }
-
-    /// Most retries at the present target: the caller's word, else that of the deployment that failed last,
-    /// else the router's; else two, or as many as it takes to try every deployment.
-    private var retries: Int {
-        if let retries = call.numRetries { return retries }
-        if let last = attempts.last(where: { $0.visit == visit })?.deployment,
-            let retries = router.configuration.deployments[last].numRetries {
-            return retries
+    /// Whether the present target may be asked once more.
+    ///
+    /// Where nobody set a number of retries, every deployment may be asked once; one may be asked again as
+    /// long as no more retries than by default were made, or, when it said when to come back, so many times.
+    private func isAllowed(_ choice: Choice) -> Bool {
+        if let retriesSet { return attemptsHere <= retriesSet }
+        switch choice {
+        case .elsewhere, .inSpiteOfJudgement: return true
+        case .again: return attemptsHere <= retriesByDefault
+        case .whenReturned: return attemptsHere - Set(places { _ in true }).count < retriesByDefault
         }
-        if let retries = router.configuration.numRetries { return retries }
-        return max(retriesByDefault, router.groups[target(visit).modelGroup].terms.count - 1)
+    }
+
+    /// What was set: the caller's word, else that of the deployment that failed last, else the router's.
+    private var retriesSet: Int? {
+        if let retries = call.numRetries { return retries }
+        let last = attempts.last { $0.visit == visit }?.deployment
+        return last.flatMap { router.configuration.deployments[$0].numRetries } ?? router.configuration.numRetries
     }
 
     /// Places of the present target where an attempt failed as `condition` says.
@@ -343,7 +366,7 @@ public struct Route: ~Copyable {
         case .afterBackOff: return true
         case .onceAtOnce:
             return attempts.count { $0.visit == visit && $0.place == attempt.place && $0.outcome?.kind == .connection } < 2
-        case .whenNothingElse: return failure.retryAfter == nil && !hasUpcomingTarget
+        case .whenNothingElse: return failure.retryAfter == nil && upcoming == nil
         }
     }
 
@@ -356,11 +379,18 @@ public struct Route: ~Copyable {
         }
     }
 
-    /// What the present target is asked; nil: a failure there says not to ask it any more.
-    private func request(excluding excluded: [Int], _ now: Instant) -> PickRequest? {
+    /// What the present target is asked; nil: it is not to be asked any more.
+    private func request(_ choice: Choice, _ now: Instant) -> PickRequest? {
+        guard isAllowed(choice) else { return nil }
+        let excluded =
+            switch choice {
+            case .elsewhere, .inSpiteOfJudgement: places { _ in true }
+            case .again: places { !mayPass($0) }
+            case .whenReturned: places { !wasToldToWait($0) }
+            }
         var request = PickRequest(
             tokens: call.estimatedTokens, isStreaming: call.isStreaming, timeLeft: deadline - now,
-            excluded: excluded)
+            excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
         let target = target(visit)
         switch target {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
@@ -383,22 +413,20 @@ public struct Route: ~Copyable {
         return request
     }
 
-    private func isOpen(excluding excluded: [Int], _ now: Instant) -> Bool {
-        guard let request = request(excluding: excluded, now) else { return false }
+    private func isOpen(_ choice: Choice, _ now: Instant) -> Bool {
+        guard let request = request(choice, now) else { return false }
         let target = target(visit)
-        if target.usesCallersKey { return !excluded.contains(0) }
+        if target.usesCallersKey { return request.excluded.isEmpty }
         return router.groups[target.modelGroup].isOpen(to: request, now: now)
     }
 
     /// When the first deployment of the present target returns that is worth waiting for.
-    private func returnsAt(excluding excluded: [Int], _ now: Instant) -> Instant? {
-        guard let request = request(excluding: excluded, now) else { return nil }
+    private func returnsAt(_ now: Instant) -> Instant? {
+        guard let request = request(.whenReturned, now) ?? request(.elsewhere, now) else { return nil }
         let target = target(visit)
         if !target.usesCallersKey { return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt }
-        guard let last = attempts.last(where: { $0.visit == visit }), !excluded.contains(0),
-            let wait = last.outcome?.retryAfter
-        else { return nil }
-        return last.startedAt + last.duration + wait
+        guard request.excluded.isEmpty, let last = attempts.last(where: { $0.visit == visit }) else { return nil }
+        return last.outcome?.retryAfter.map { last.startedAt + last.duration + $0 }
     }
 
     // MARK: Fallbacks
@@ -414,9 +442,11 @@ public struct Route: ~Copyable {
         if plan.count > most { plan.removeLast(plan.count - most) }
     }
 
-    private var hasUpcomingTarget: Bool {
-        if frontier < plan.count { return true }
-        return plan.count < router.configuration.maxFallbacks && fallbacks(.general).contains { !isPlanned($0) }
+    /// The target after this one, as far as it is known.
+    private var upcoming: Target? {
+        if frontier < plan.count { return plan[frontier] }
+        if plan.count >= router.configuration.maxFallbacks { return nil }
+        return fallbacks(.general).first { !isPlanned($0) }
     }
 
     private func isPlanned(_ target: Target) -> Bool {
@@ -449,13 +479,15 @@ public struct Route: ~Copyable {
     /// Notes why the present target has no further deployment for the call.
     private mutating func noteShortage(_ now: Instant) {
         let target = target(visit)
-        guard !target.usesCallersKey, hasRetriesLeft, let request = request(excluding: places { _ in true }, now)
-        else { return }
+        guard !target.usesCallersKey, let request = request(.whenReturned, now) ?? request(.elsewhere, now) else {
+            return
+        }
         let shortage = router.groups[target.modelGroup].shortage(for: request, now: now)
         guard shortage.isServable else {
             if attemptsHere == 0 { note(.noMatchingDeployment) }
             return
         }
+        isTooLarge = shortage.opensAt == nil
         guard let opensAt = shortage.opensAt else { return note(.limited) }
         if opensAt <= now { return note(.deadlineExceeded) }
         note(shortage.outcome)
@@ -464,7 +496,11 @@ public struct Route: ~Copyable {
 
     private mutating func replyAtLast(_ now: Instant) -> Action {
         if now >= deadline, call.deadline != nil { return reply(.deadlineExceeded, "", now) }
-        return reply(outcome ?? .unavailable, attempts.last?.outcome?.message ?? "", now)
+        let cause =
+            isTooLarge
+            ? "its \(call.estimatedTokens) tokens are more than a deployment may use in a minute"
+            : attempts.last?.failureDescription ?? ""
+        return reply(outcome ?? .unavailable, cause, now)
     }
 
     private mutating func reply(_ outcome: RouteFailure.Outcome, _ cause: String, _ now: Instant) -> Action {

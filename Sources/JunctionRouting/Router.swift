@@ -17,6 +17,8 @@ public struct DeploymentUsage: Sendable, Equatable {
     public var tokensOutstanding: Int
     /// The end of its cooldown; nil: it is not cooling down.
     public var coolingUntil: Instant?
+    /// The failure that it cools down for; nil: it is not cooling down.
+    public var coolingCause: Failure.Kind?
     /// Tokens used since the router was made.
     public var tokensInTotal: Int
     /// Requests started since the router was made.

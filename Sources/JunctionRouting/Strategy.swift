@@ -26,7 +26,7 @@ extension ModelGroup.State {
     func choose(
         by strategy: Strategy, from tier: Range<Int>, of group: ModelGroup, for request: PickRequest,
         now: Instant, random: inout RandomSource
-    ) -> Choice? {
+    ) -> Int? {
         switch strategy {
         case .usageBased:
             lowest(in: tier, request, now, &random) { slots[$0].tokensCounted }
@@ -46,13 +46,11 @@ extension ModelGroup.State {
     private func lowest<Score: Comparable>(
         in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ random: inout RandomSource,
         score: (Int) -> Score
-    ) -> Choice? {
-        var choice: Choice?
+    ) -> Int? {
+        var choice: Int?
         var best: Score?
         var ties = 1
-        var open = 0
         for place in tier where isOpen(place, to: request, now: now) {
-            open += 1
             let its = score(place)
             if let best, its >= best {
                 guard its == best else { continue }
@@ -62,46 +60,38 @@ extension ModelGroup.State {
                 best = its
                 ties = 1
             }
-            choice = Choice(place: place, open: 0)
+            choice = place
         }
-        choice?.open = open
         return choice
     }
 
     /// One at random of those that are at most `buffer` (a share) slower than the fastest.
     private func fastest(
         in tier: Range<Int>, _ request: PickRequest, _ now: Instant, buffer: Double, _ random: inout RandomSource
-    ) -> Choice? {
+    ) -> Int? {
         func seconds(_ place: Int) -> Double {
             request.isStreaming ? health[place].secondsToFirstContent : health[place].secondsPerToken
         }
         guard let first = lowest(in: tier, request, now, &random, score: seconds) else { return nil }
         if buffer <= 0 { return first }
-        let bound = seconds(first.place) * (1 + buffer)
+        let bound = seconds(first) * (1 + buffer)
         return lowest(in: tier, request, now, &random) { seconds($0) > bound ? 1 : 0 }
     }
 
     /// One at random, each as likely as its weight is large. Weights of zero count when there are no others.
     private func weighted(
         in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ terms: [Terms], _ random: inout RandomSource
-    ) -> Choice? {
+    ) -> Int? {
         guard var choice = lowest(in: tier, request, now, &random, score: { _ in 0 }) else { return nil }
         var total = 0.0
         for place in tier where isOpen(place, to: request, now: now) { total += terms[place].weight }
         if total == 0 { return choice }
         var rest = random.fraction() * total
         for place in tier where isOpen(place, to: request, now: now) && terms[place].weight > 0 {
-            choice.place = place
+            choice = place
             rest -= terms[place].weight
             if rest < 0 { break }
         }
         return choice
     }
-}
-
-/// The deployment chosen.
-struct Choice {
-    var place: Int
-    /// How many deployments were open to the call, this one included.
-    var open: Int
 }

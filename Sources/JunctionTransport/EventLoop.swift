@@ -99,6 +99,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func endTurn() {
+        // What ends a turn may wait for nothing and yet take a while, such as a provider that answers at once.
+        cachedNow = nil
         for action in beforeSleepActions { action() }
         swap(&dirty, &flushing)
         for flushable in flushing { flushable.flush() }

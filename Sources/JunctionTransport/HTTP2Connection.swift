@@ -27,6 +27,7 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     private var isDraining = false
     /// What the socket did not take. While there is any, no frame is made.
     private var unsent = OutputBuffer()
+    var bytesHeldBack: Int { unsent.count }
     /// Called once, when the connection is closed and every stream's handler was told.
     public var onClosed: (() -> Void)?
 
@@ -68,7 +69,8 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
         watch = loop.watch(descriptor, .read) { ready in self.became(ready) }
         timer = loop.schedule(after: limits.handshakeTimeout) { [unowned self] in tearDown() }
-        sessionBecameDirty()
+        // A server's settings wait for the first bytes: a peer of HTTP/1.1 could not read them.
+        if role == .client { sessionBecameDirty() }
     }
 
     // MARK: For users
@@ -88,7 +90,9 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     }
 
     /// Whether the peer takes further streams: false once either side has announced the end.
-    public var canOpenStreams: Bool { phase == .open && !isDraining && closingCode == nil && session.canOpenStreams }
+    public var canOpenStreams: Bool {
+        phase == .open && !isDraining && closingCode == nil && session.canOpenStreams
+    }
 
     /// Streams under way.
     public var openStreams: Int { session.openStreams }
@@ -164,7 +168,9 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
             case .garbage: prefaceMatched = Preface.bytes.count
             }
         }
-        if !session.receive(bytes.assumingMemoryBound(to: UInt8.self).span) { close(HTTP2ErrorCode.protocolError) }
+        if !session.receive(bytes.assumingMemoryBound(to: UInt8.self).span) {
+            close(HTTP2ErrorCode.protocolError)
+        }
     }
 
     private func refuseOlderHTTP() {
@@ -304,9 +310,9 @@ enum Preface {
     static func match(_ received: UnsafeRawBufferPointer, after matched: Int) -> Match {
         let expected = bytes[matched...]
         if zip(received, expected).allSatisfy(==) { return .matches(min(received.count, expected.count)) }
-        // A method is upper-case letters before a space; of the preface only `PRI` can begin one.
+        // A method is upper-case letters before a space.
         let method = (bytes[..<matched] + received.prefix(16)).prefix { $0 != UInt8(ascii: " ") }
         let letters = UInt8(ascii: "A")...UInt8(ascii: "Z")
-        return matched < 4 && !method.isEmpty && method.allSatisfy(letters.contains) ? .olderHTTP : .garbage
+        return !method.isEmpty && method.allSatisfy(letters.contains) ? .olderHTTP : .garbage
     }
 }

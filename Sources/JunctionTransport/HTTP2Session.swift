@@ -291,7 +291,7 @@ final class HTTP2Session {
         let count = stream.output.move(to: destination, atMost: limit)
         if stream.isAwaitedByHandler && stream.output.count < HTTP2Stream.lowMarkBytes {
             stream.isAwaitedByHandler = false
-            writableStreams.append(stream)
+            if case .none = stream.end { writableStreams.append(stream) }
         }
         guard stream.output.isEmpty else { return count }
         switch stream.end {
@@ -331,7 +331,9 @@ final class HTTP2Session {
         guard let stream = stream(id), !stream.isClosed else { return true }
         stream.headerBytes += name.count + value.count + 32
         stream.headerFields += 1
-        if stream.headerBytes > limits.headerListBytes || stream.headerFields > limits.headerFields { return false }
+        if stream.headerBytes > limits.headerListBytes || stream.headerFields > limits.headerFields {
+            return false
+        }
         stream.handler?.received(headerName: name.span, value: value.span)
         return true
     }
@@ -369,7 +371,8 @@ final class HTTP2Session {
 
     private func sent(_ frame: UnsafePointer<nghttp2_frame>) {
         guard role == .server, frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0,
-            frame.pointee.hd.type == NGHTTP2_HEADERS.rawValue || frame.pointee.hd.type == NGHTTP2_DATA.rawValue,
+            frame.pointee.hd.type == NGHTTP2_HEADERS.rawValue
+                || frame.pointee.hd.type == NGHTTP2_DATA.rawValue,
             let stream = stream(frame.pointee.hd.stream_id), !stream.hasEndedRemotely
         else { return }
         // The answer is complete while the peer still sends: RFC 9113 §8.1 lets it stop without an error.

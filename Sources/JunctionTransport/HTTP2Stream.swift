@@ -11,7 +11,7 @@ public protocol HTTP2StreamHandler: AnyObject {
     func received(data: Span<UInt8>)
     /// The peer sends no more. Also follows `headersEnded(endStream: true)`.
     func endedRemotely()
-    /// Output that had passed the high mark fell below the low mark.
+    /// Output that had passed the high mark fell below the low mark, and the stream was not ended yet.
     func becameWritable()
     /// The last call, exactly once. 0: both sides ended, or the peer reset the stream without an error;
     /// `HTTP2ErrorCode.connectionLost`: the connection ended under the stream.

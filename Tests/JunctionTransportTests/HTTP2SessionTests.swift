@@ -247,7 +247,9 @@ import Testing
         #expect(call.errorCode == HTTP2ErrorCode.refusedStream)
     }
 
-    @Test(arguments: ["headers", "data", "ended", "closed"]) func anyCallMayComeFromAnyCallback(from place: String) {
+    @Test(arguments: ["headers", "data", "ended", "closed"]) func anyCallMayComeFromAnyCallback(
+        from place: String
+    ) {
         // Another stream of the same connection is answered, and one reset, from within a callback.
         let pair = MemoryPair()
         let waiting = pair.client.open(endStream: true)
@@ -291,7 +293,8 @@ import Testing
         pair.client.session.connectionLost()
         pair.server.session.connectionLost()
         for recorder in pair.client.recorders.prefix(50) + pair.server.recorders {
-            #expect(recorder.events == [.closed(HTTP2ErrorCode.connectionLost)])
+            #expect(recorder.errorCode == HTTP2ErrorCode.connectionLost)
+            #expect(recorder.closings == 1)
         }
         #expect(reopened?.events == [], "closed must not come from within open")
         #expect(pair.client.session.deliverEvents())
@@ -301,7 +304,8 @@ import Testing
 
     // MARK: Limits
 
-    @Test(arguments: [(1, 17_000), (101, 10)]) func tooManyHeadersResetOnlyTheirStream(count: Int, bytes: Int) {
+    @Test(arguments: [(1, 17_000), (101, 10)]) func tooManyHeadersResetOnlyTheirStream(count: Int, bytes: Int)
+    {
         let pair = MemoryPair(prepare: HTTP2SessionTests.echo)
         let before = pair.client.open()
         let fields = (0..<count).map { HeaderField("x-\($0)", String(repeating: "v", count: bytes)) }
@@ -322,7 +326,8 @@ import Testing
         let used = requestFields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 32 }
         let room = 16 * 1024 - used - 32 - 1
         let call = pair.client.open(
-            HeaderBlock(requestFields + [HeaderField("x", String(repeating: "v", count: room))]), endStream: true)
+            HeaderBlock(requestFields + [HeaderField("x", String(repeating: "v", count: room))]),
+            endStream: true)
         pair.exchange()
         #expect(call.errorCode == 0)
         #expect(call.blocks.count == 2)
@@ -382,13 +387,28 @@ import Testing
 
     static let faults: [(name: String, frame: Frame, code: UInt32)] = [
         ("DATA on stream 0", Frame(type: 0, flags: 0, stream: 0, payload: [1]), HTTP2ErrorCode.protocolError),
-        ("HEADERS on an even stream", Frame(type: 1, flags: 5, stream: 2, payload: [0x82]), HTTP2ErrorCode.protocolError),
+        (
+            "HEADERS on an even stream", Frame(type: 1, flags: 5, stream: 2, payload: [0x82]),
+            HTTP2ErrorCode.protocolError
+        ),
         ("SETTINGS of 5 bytes", Frame(type: 4, flags: 0, stream: 0, payload: [0, 1, 0, 0, 0]), 6),
         ("PING of 7 bytes", Frame(type: 6, flags: 0, stream: 0, payload: Array(repeating: 0, count: 7)), 6),
-        ("WINDOW_UPDATE of 0", Frame(type: 8, flags: 0, stream: 0, payload: [0, 0, 0, 0]), HTTP2ErrorCode.protocolError),
-        ("CONTINUATION alone", Frame(type: 9, flags: 4, stream: 1, payload: [0x82]), HTTP2ErrorCode.protocolError),
-        ("a broken header block", Frame(type: 1, flags: 5, stream: 1, payload: [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), 9),
-        ("a frame of 16,385 bytes", Frame(type: 0, flags: 0, stream: 1, payload: Array(repeating: 0, count: 16_385)), 6),
+        (
+            "WINDOW_UPDATE of 0", Frame(type: 8, flags: 0, stream: 0, payload: [0, 0, 0, 0]),
+            HTTP2ErrorCode.protocolError
+        ),
+        (
+            "CONTINUATION alone", Frame(type: 9, flags: 4, stream: 1, payload: [0x82]),
+            HTTP2ErrorCode.protocolError
+        ),
+        (
+            "a broken header block",
+            Frame(type: 1, flags: 5, stream: 1, payload: [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), 9
+        ),
+        (
+            "a frame of 16,385 bytes",
+            Frame(type: 0, flags: 0, stream: 1, payload: Array(repeating: 0, count: 16_385)), 6
+        ),
     ]
 
     @Test(arguments: faults.indices) func aMalformedFrameEndsTheSessionWithGoAway(index: Int) throws {
@@ -430,7 +450,8 @@ import Testing
             }
             var bytes = client.output()
             for _ in 0..<Int.random(in: 1...4, using: &random) {
-                bytes[Int.random(in: 24..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+                bytes[Int.random(in: 24..<bytes.count, using: &random)] = UInt8.random(
+                    in: 0...255, using: &random)
             }
             server.receive(bytes)
             _ = server.output()

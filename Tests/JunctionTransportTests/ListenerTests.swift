@@ -5,7 +5,8 @@ import Testing
 @testable import JunctionTransport
 
 @Suite struct ListenerTests {
-    @Test(arguments: ["127.0.0.1", "::1", "localhost", "::"]) func acceptsOnAnyKindOfHost(host: String) throws {
+    @Test(arguments: ["127.0.0.1", "::1", "localhost", "::"]) func acceptsOnAnyKindOfHost(host: String) throws
+    {
         let loop = EventLoop()
         var accepted: [Int32] = []
         let listener = try Listener(loop: loop, host: host, port: 0) { accepted.append($0) }

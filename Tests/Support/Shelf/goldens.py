@@ -61,7 +61,8 @@ def maps():
 def book():
     return pb.Book(
         title="t", type=pb.Book.TYPE_NOVEL, hard="", pages=0, subtitle="", genre=pb.GENRE_UNSPECIFIED,
-        digest=b"", is_lent=False, reader=Reader(), mark="m", binding=Binding(thread="linen"), plain=Plain(text="p"),
+        digest=b"", is_lent=False, reader=Reader(), mark="m", binding=Binding(thread="linen"),
+        plain=Plain(text="p"),
         edition=pb.Book.Edition(publisher="p", printings=[pb.Book.Edition.Printing(number=2)]))
 
 

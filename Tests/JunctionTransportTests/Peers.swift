@@ -68,7 +68,8 @@ final class Recorder: HTTP2StreamHandler {
     func closed(errorCode: UInt32) {
         events.append(.closed(errorCode))
         onClosed?(self)
-        stream = nil
+        // Tests often let these refer to each other.
+        (stream, onHeaders, onData, onEnded, onWritable, onClosed) = (nil, nil, nil, nil, nil, nil)
     }
 
     private func text(_ bytes: Span<UInt8>) -> String {
@@ -106,6 +107,11 @@ final class MemoryPeer: HTTP2SessionOwner {
     init(_ role: HTTP2Session.Role, limits: HTTP2Limits = HTTP2Limits()) {
         session = HTTP2Session(role: role, limits: limits)
         session.owner = self
+    }
+
+    deinit {
+        session.connectionLost()
+        _ = session.deliverEvents()
     }
 
     func sessionBecameDirty() {}
@@ -232,8 +238,11 @@ final class SocketPair {
 final class RawPeer {
     private let descriptor: Int32
 
-    init(port: Int) {
+    init(port: Int, receiveBufferBytes: Int32? = nil) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        if var size = receiveBufferBytes {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian
@@ -290,7 +299,9 @@ struct Frame: Equatable {
             let length = Int(head[0]) << 16 | Int(head[1]) << 8 | Int(head[2])
             let stream = head[5...].reduce(0) { $0 << 8 | Int($1) } & 0x7fff_ffff
             frames.append(
-                Frame(type: head[3], flags: head[4], stream: stream, payload: Array(rest.dropFirst(9).prefix(length))))
+                Frame(
+                    type: head[3], flags: head[4], stream: stream,
+                    payload: Array(rest.dropFirst(9).prefix(length))))
             rest = rest.dropFirst(9 + length)
         }
         return frames
