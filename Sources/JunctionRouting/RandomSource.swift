@@ -18,5 +18,5 @@ public struct RandomSource: RandomNumberGenerator, Sendable {
     }
 
     /// A number from 0 up to, but not including, 1.
-    mutating func fraction() -> Double { Double(next() >> 11) * 0x1p-53 }
+    public mutating func fraction() -> Double { Double(next() >> 11) * 0x1p-53 }
 }

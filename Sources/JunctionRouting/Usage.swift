@@ -14,7 +14,7 @@ public struct TokenUsage: Sendable, Equatable {
     /// What counts against a deployment's tokens per minute.
     public var total: Int { prompt + completion }
 
-    public init(prompt: Int, completion: Int, cached: Int = 0, reasoning: Int = 0) {
+    public init(prompt: Int = 0, completion: Int = 0, cached: Int = 0, reasoning: Int = 0) {
         self.prompt = prompt
         self.completion = completion
         self.cached = cached

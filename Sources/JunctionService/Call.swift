@@ -145,6 +145,9 @@ final class Call: HTTPHandler, ServerStreamDelegate {
                 worker.scratch.reset()
                 return
             }
+            if let first = held.first { delta.carry(identityOf: first, in: worker.scratch) }
+            // What else was held says nothing, but for a choice that ended without content.
+            held.removeAll { !$0.choices.contains { $0.finishReason != .unspecified } }
             commit()
         }
         for choice in delta.choices { contentBytes += choice.content.count }
@@ -239,5 +242,14 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         view.reasoningTokens = Int64(used.reasoning)
         view.estimated = usage == nil
         return view
+    }
+}
+
+extension JunctionV1.StreamResponse.View {
+    /// Says in this piece what the first of an answer says of the whole.
+    fileprivate func carry(identityOf first: JunctionV1.StreamResponse, in arena: Arena) {
+        id = arena.text(first.id)
+        model = arena.text(first.model)
+        createdUnixSeconds = first.createdUnixSeconds
     }
 }

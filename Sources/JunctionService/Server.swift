@@ -30,7 +30,7 @@ public final class Server: Sendable {
             let thread = LoopThread(name: "junction-\(index)") { _ in }
             threads.withLock { $0.append(thread) }
             do {
-                address = try startShare(on: thread.loop, port: address?.port ?? configuration.server.port)
+                address = try startShare(on: thread.loop, port: address?.port)
             } catch {
                 for thread in threads.withLock({ $0 }) { thread.loop.stop() }
                 waitUntilStopped()
@@ -45,7 +45,8 @@ public final class Server: Sendable {
         for thread in threads.withLock({ $0 }) { thread.join() }
     }
 
-    private func startShare(on loop: EventLoop, port: Int) throws -> SocketAddress {
+    /// - Parameter port: the port that other loops listen on already; nil: this loop is the first.
+    private func startShare(on loop: EventLoop, port: Int?) throws -> SocketAddress {
         let outcome = Mutex<Result<SocketAddress, any Error>?>(nil)
         let done = DispatchSemaphore(value: 0)
         loop.submit { [configuration, router] in
@@ -72,13 +73,16 @@ private final class Share {
     private var isEnding = false
     let address: SocketAddress
 
-    init(loop: EventLoop, configuration: ServerConfiguration, router: Router, port: Int) throws {
+    init(loop: EventLoop, configuration: ServerConfiguration, router: Router, port: Int?) throws {
         var random = SystemRandomNumberGenerator()
         let worker = try Worker(loop: loop, configuration: configuration, router: router, seed: random.next())
         var registry = ServiceRegistry()
         registry.register(RouterService(worker: worker))
         let server = RPCServer(registry: registry, loop: loop, messageBytesMax: configuration.server.messageBytesMax)
-        let listener = try Listener(loop: loop, host: configuration.server.host, port: port) { server.accept($0) }
+        let listener = try Listener(
+            loop: loop, host: configuration.server.host, port: port ?? configuration.server.port,
+            claimsPort: port == nil
+        ) { server.accept($0) }
         self.loop = loop
         self.server = server
         self.listener = listener
