@@ -12,6 +12,7 @@ import Synchronization
 public final class Server: Sendable {
     private let configuration: ServerConfiguration
     private let router: Router
+    private let origin = ContinuousClock.now
     private let threads = Mutex<[LoopThread]>([])
 
     public init(_ configuration: ServerConfiguration) {
@@ -49,9 +50,10 @@ public final class Server: Sendable {
     private func startShare(on loop: EventLoop, port: Int?) throws -> SocketAddress {
         let outcome = Mutex<Result<SocketAddress, any Error>?>(nil)
         let done = DispatchSemaphore(value: 0)
-        loop.submit { [configuration, router] in
+        loop.submit { [configuration, router, origin] in
             let result = Result {
-                let share = try Share(loop: loop, configuration: configuration, router: router, port: port)
+                let share = try Share(
+                    loop: loop, configuration: configuration, router: router, origin: origin, port: port)
                 loop.keep(share)
                 return share.address
             }
@@ -73,9 +75,13 @@ private final class Share {
     private var isEnding = false
     let address: SocketAddress
 
-    init(loop: EventLoop, configuration: ServerConfiguration, router: Router, port: Int?) throws {
+    init(
+        loop: EventLoop, configuration: ServerConfiguration, router: Router, origin: ContinuousClock.Instant,
+        port: Int?
+    ) throws {
         var random = SystemRandomNumberGenerator()
-        let worker = try Worker(loop: loop, configuration: configuration, router: router, seed: random.next())
+        let worker = try Worker(
+            loop: loop, configuration: configuration, router: router, origin: origin, seed: random.next())
         var registry = ServiceRegistry()
         registry.register(RouterService(worker: worker))
         let server = RPCServer(registry: registry, loop: loop, messageBytesMax: configuration.server.messageBytesMax)
