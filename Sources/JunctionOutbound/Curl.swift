@@ -89,7 +89,7 @@ final class CurlHandle {
     private let address: CurlAddress
     private let headers: CurlHeaders
     private let sockets: HTTPSockets
-    private let isHTTP2: Bool
+    fileprivate let isHTTP2: Bool
     /// What it carries.
     var transfer: HTTPTransfer?
 
@@ -154,17 +154,16 @@ final class CurlHandle {
                 case .refuse, nil: return 0
                 }
             }, me)
+        // A connection outlives the handle that opened it, so these are told of the client's sockets.
+        let sockets = Unmanaged.passUnretained(self.sockets).toOpaque()
         junction_curl_on_socket_open(
             easy,
-            { me, _, address in
+            { sockets, _, address in
                 let type = address!.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
                 let descriptor = socket(address!.pointee.family, type, address!.pointee.protocol)
-                let handle = CurlHandle.of(me)
-                if descriptor >= 0 { handle.sockets.opened(descriptor, for: handle.isHTTP2 ? .http2 : .http1) }
+                if descriptor >= 0 { CurlMulti.sockets(sockets).opened(descriptor) }
                 return descriptor
-            }, me)
-        // A connection outlives the handle that opened it, so this one is told of the client's sockets.
-        let sockets = Unmanaged.passUnretained(self.sockets).toOpaque()
+            }, sockets)
         junction_curl_on_socket_close(
             easy,
             { sockets, descriptor in
@@ -234,8 +233,13 @@ final class CurlMulti {
         junction_curl_multi_on_socket(
             multi,
             { easy, descriptor, what, sockets, _ in
-                let isIdle = what == CURL_POLL_REMOVE && !CurlMulti.isPaused(easy)
-                CurlMulti.sockets(sockets).want(CurlMulti.interest(what), of: descriptor, isIdle: isIdle)
+                let sockets = CurlMulti.sockets(sockets)
+                switch what {
+                case CURL_POLL_IN: sockets.want(.read, of: descriptor)
+                case CURL_POLL_OUT: sockets.want(.write, of: descriptor)
+                case CURL_POLL_INOUT: sockets.want([.read, .write], of: descriptor)
+                default: sockets.rest(descriptor, CurlMulti.rest(after: easy))
+                }
                 return 0
             }, Unmanaged.passUnretained(sockets).toOpaque())
         junction_curl_multi_on_timer(
@@ -257,19 +261,13 @@ final class CurlMulti {
         Unmanaged<HTTPSockets>.fromOpaque(raw!).takeUnretainedValue()
     }
 
-    private static func isPaused(_ easy: UnsafeMutableRawPointer?) -> Bool {
+    /// Why libcurl waits no more for a socket of `easy`.
+    private static func rest(after easy: UnsafeMutableRawPointer?) -> HTTPSockets.Rest {
         // libcurl's own handles, which close connections, are not ours.
-        guard let handle = junction_curl_private(easy) else { return false }
-        return CurlHandle.of(handle).transfer?.isHeld == true
-    }
-
-    private static func interest(_ what: Int32) -> Interest {
-        switch what {
-        case CURL_POLL_IN: .read
-        case CURL_POLL_OUT: .write
-        case CURL_POLL_INOUT: [.read, .write]
-        default: []
-        }
+        guard let raw = junction_curl_private(easy) else { return .unused }
+        let handle = CurlHandle.of(raw)
+        guard let transfer = handle.transfer, transfer.responseBegan else { return .unused }
+        return transfer.isHeld ? .paused : .kept(isShared: handle.isHTTP2)
     }
 
     func add(_ handle: CurlHandle) { curl_multi_add_handle(multi, handle.easy) }

@@ -29,6 +29,8 @@ public final class HTTPTransfer {
     /// Whether libcurl keeps a piece that it must offer again.
     private(set) var isHeld = false
     private var part = Part.start
+    /// Whether anything of the final answer has come.
+    var responseBegan: Bool { part == .head || part == .body }
     private var bodyBytes = 0
     private var isTooLarge = false
 
@@ -161,7 +163,6 @@ public final class HTTPTransfer {
             let limit = endpoint.options.bodyBytesMax
             return .failed(HTTPFailure(.tooLarge, message: "the answer has more than \(limit) bytes"))
         }
-        let responseBegan = part == .head || part == .body
         switch result {
         case .failed(let code, let message):
             return .failed(HTTPFailure(code.kind(responseBegan: responseBegan), message: message))

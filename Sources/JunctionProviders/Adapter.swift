@@ -1,5 +1,6 @@
-// The wire formats that providers speak. A format is a case here and a file of its own that says where requests
-// go, how they are written and how answers are read. Knows no socket, no configuration and no key's owner.
+// The wire formats that providers speak. A format is a case here and a file of its own that says where
+// requests go, how they are written and how answers are read. Knows no socket, no configuration and no key's
+// owner.
 
 /// A provider's wire format, with what sets this provider apart from others that speak it.
 public enum Adapter: Sendable, Hashable {
@@ -10,8 +11,8 @@ public enum Adapter: Sendable, Hashable {
 extension Adapter {
     /// Where to POST a chat completion.
     ///
-    /// - Parameter base: the provider's base URL, such as `https://api.openai.com/v1`; with or without a slash at
-    ///   its end. A base that is the whole endpoint already is taken as it is.
+    /// - Parameter base: the provider's base URL, such as `https://api.openai.com/v1`, with or without a slash
+    ///   at its end. A base that is the whole endpoint already is taken as it is.
     public func url(base: String) -> String {
         switch self {
         case .openAI(let quirks): openAIURL(base: base, quirks: quirks)

@@ -1,4 +1,5 @@
-// Bytes that grow at their end; the memory is kept from use to use, up to a limit. And how eight are looked at at once.
+// Bytes that grow at their end; the memory is kept from use to use, up to a limit. And how eight are looked
+// at at once.
 import Glibc
 
 struct ByteBuffer: ~Copyable {
@@ -6,7 +7,7 @@ struct ByteBuffer: ~Copyable {
     private(set) var count = 0
     private var capacity: Int
     private static let capacityFirst = 512
-    /// What more than this a large text took is given back when the buffer is emptied.
+    /// A buffer that grew beyond this is made small again when it is emptied.
     private let capacityKept: Int
     /// Bytes behind the last one that may be read: simdjson does.
     private static let padding = JSONReader.padding
@@ -64,11 +65,13 @@ struct ByteBuffer: ~Copyable {
     }
 }
 
-/// Eight bytes as they lie in memory. What is found is the high bit of each byte; above the first one found there may
-/// be false ones, since borrows run upwards: only the first counts, and whether there is any.
+/// Eight bytes as they lie in memory. What is found is the high bit of each byte; above the first one found
+/// there may be false ones, since borrows run upwards: only the first counts, and whether there is any.
 extension UInt64 {
     @inline(__always)
-    func bytes(equalTo byte: UInt8) -> UInt64 { (self ^ UInt64(byte) &* 0x0101_0101_0101_0101).bytes(below: 1) }
+    func bytes(equalTo byte: UInt8) -> UInt64 {
+        (self ^ UInt64(byte) &* 0x0101_0101_0101_0101).bytes(below: 1)
+    }
 
     /// `byte` is at most 128.
     @inline(__always)

@@ -173,7 +173,9 @@ private func writeEscaped(_ byte: UInt8, to: UnsafeMutableRawPointer) -> Int {
     case 0..<0x20:
         memcpy(to, ("\\u00" as StaticString).utf8Start, 4)
         to.storeBytes(of: UInt8(ascii: "0") + byte >> 4, toByteOffset: 4, as: UInt8.self)
-        to.storeBytes(of: ("0123456789abcdef" as StaticString).utf8Start[Int(byte & 15)], toByteOffset: 5, as: UInt8.self)
+        to.storeBytes(
+            of: ("0123456789abcdef" as StaticString).utf8Start[Int(byte & 15)], toByteOffset: 5,
+            as: UInt8.self)
         return 6
     default:
         to.storeBytes(of: byte, as: UInt8.self)
@@ -186,13 +188,15 @@ private func writeEscaped(_ byte: UInt8, to: UnsafeMutableRawPointer) -> Int {
 
 /// Writes base64 and returns the bytes written.
 private func encodeBase64(_ bytes: UnsafeBufferPointer<UInt8>, to: UnsafeMutablePointer<UInt8>) -> Int {
-    let alphabet = ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" as StaticString).utf8Start
+    let alphabet = ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" as StaticString)
+        .utf8Start
     var out = 0
     var at = 0
     while at < bytes.count {
         let left = bytes.count - at
         let group =
-            UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0) | (left > 2 ? UInt32(bytes[at + 2]) : 0)
+            UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0)
+            | (left > 2 ? UInt32(bytes[at + 2]) : 0)
         to[out] = alphabet[Int(group >> 18)]
         to[out + 1] = alphabet[Int(group >> 12 & 63)]
         to[out + 2] = left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "=")

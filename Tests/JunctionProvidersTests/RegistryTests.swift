@@ -34,9 +34,10 @@ struct RegistryTests {
 
     @Test func headersCarryTheKey() {
         let headers = Adapter.openAI([]).headers(key: "k", organization: "org")
-        #expect(headers.map { "\($0.name): \($0.value)" } == [
-            "content-type: application/json", "authorization: Bearer k", "openai-organization: org",
-        ])
+        #expect(
+            headers.map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "authorization: Bearer k", "openai-organization: org",
+            ])
         #expect(Adapter.openAI([]).headers(key: nil, organization: nil).count == 1)
     }
 
