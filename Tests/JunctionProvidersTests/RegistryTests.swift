@@ -29,7 +29,9 @@ struct RegistryTests {
         ("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai/chat/completions"),
     ])
     func knowsWhereRequestsGo(provider: String, base: String, url: String) {
-        #expect(Registry.provider(named: provider)?.adapter.url(base: base) == url)
+        let found = Registry.provider(named: provider)?.adapter.url(
+            base: base, model: "m", apiVersion: nil, isStreaming: false)
+        #expect(found == url)
     }
 
     @Test func headersCarryTheKey() {
