@@ -8,7 +8,8 @@ public enum ConfigFile {
     ///
     /// - Parameters:
     ///   - file: what diagnostics call the file.
-    ///   - environment: what `os.environ/NAME` refers to; the file's own `environment_variables` rank above it.
+    ///   - environment: what `os.environ/NAME` refers to; the file's own `environment_variables` rank above
+    ///     it.
     public static func read(
         text: String, file: String, environment: [String: String]
     ) -> (ServerConfiguration?, [Diagnostic]) {

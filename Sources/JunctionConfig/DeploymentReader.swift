@@ -1,5 +1,5 @@
-// Makes deployments of `model_list`: how each is called, and what the routing core decides about it by. Checks
-// all that can be known without calling the provider.
+// Makes deployments of `model_list`: how each is called, and what the routing core decides about it by.
+// Checks all that can be known without calling the provider.
 import JunctionProviders
 import JunctionRouting
 

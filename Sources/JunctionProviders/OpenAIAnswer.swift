@@ -429,7 +429,8 @@ private func providerError(_ json: JSONValue) -> ProviderError {
     return error
 }
 
-/// A message as text, or as FastAPI's servers send it: `[{"loc": […], "msg": "…"}]`, also within `detail`.
+/// A message as text, or as FastAPI's servers send it: `[{"loc": […], "msg": "…"}]`, also within
+/// `detail`.
 private func words(_ json: JSONValue) -> String {
     if let text = json.text { return String(text) }
     if json.isObject { return (json["detail"] ?? json["message"] ?? json["msg"]).map(words) ?? "" }

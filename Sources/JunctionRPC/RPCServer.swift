@@ -1,5 +1,5 @@
-import JunctionProtobuf
 // The server of one event loop: its connections, and what their calls share.
+import JunctionProtobuf
 public import JunctionTransport
 
 /// Serves the methods of a registry on the connections it is given. Confined to its loop.

@@ -1,5 +1,5 @@
-import Glibc
 // Which methods there are, and what turns their bytes into messages. Generated code fills it.
+import Glibc
 public import JunctionProtobuf
 
 /// The methods that a server has. Confined to one loop, as the services in it are.

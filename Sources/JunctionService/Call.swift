@@ -105,7 +105,9 @@ final class Call: HTTPHandler, ServerStreamDelegate {
 
     func received(status: Int) { reader.begin(status: status) }
 
-    func received(headerName name: Span<UInt8>, value: Span<UInt8>) { reader.header(name: name, value: value) }
+    func received(headerName name: Span<UInt8>, value: Span<UInt8>) {
+        reader.header(name: name, value: value)
+    }
 
     func received(body: Span<UInt8>) {
         reader.append(body)

@@ -45,7 +45,8 @@ final class ProviderTarget {
             let whole = try HTTPEndpoint(deployment, url: url(false), server: server)
             let isShared = url(true) == url(false)
             door = .http(
-                whole: whole, streams: isShared ? whole : try HTTPEndpoint(deployment, url: url(true), server: server))
+                whole: whole,
+                streams: isShared ? whole : try HTTPEndpoint(deployment, url: url(true), server: server))
         }
     }
 
@@ -53,13 +54,15 @@ final class ProviderTarget {
     ///
     /// - Throws: when the completion cannot be written for this provider.
     func send(
-        _ completion: JunctionV1.Completion.View, isStreaming: Bool, by worker: Worker, handler: any HTTPHandler
+        _ completion: JunctionV1.Completion.View, isStreaming: Bool, by worker: Worker,
+        handler: any HTTPHandler
     ) throws(Failure) -> Transfer {
         switch door {
         case .http(let whole, let streams):
             let endpoint = isStreaming ? streams : whole
             let writer = worker.writer
-            try writer.write(completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
+            try writer.write(
+                completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
             let transfer = worker.client.send(to: endpoint, body: writer.bytes, handler: handler)
             return .http(transfer)
         case .mock(let settings):
@@ -131,7 +134,8 @@ extension HTTPEndpoint {
     fileprivate convenience init(
         _ deployment: DeploymentConfiguration, url: String, server: ServerConfiguration.Server
     ) throws(TargetError) {
-        var headers = deployment.provider.adapter.headers(key: deployment.apiKey?.reveal(), organization: deployment.organization)
+        var headers = deployment.provider.adapter.headers(
+            key: deployment.apiKey?.reveal(), organization: deployment.organization)
         for extra in deployment.extraHeaders {
             headers.removeAll { $0.name.lowercased() == extra.name.lowercased() }
             headers.append((extra.name, extra.value.reveal()))

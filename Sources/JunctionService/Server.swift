@@ -23,8 +23,8 @@ public final class Server: Sendable {
     /// Listens on every loop.
     ///
     /// - Returns: `HOST:PORT`, with the port that the system chose where 0 is configured.
-    /// - Throws: `SystemError` when it cannot listen, `TargetError` when a deployment cannot be called as it is
-    ///   configured.
+    /// - Throws: `SystemError` when it cannot listen, `TargetError` when a deployment cannot be called as it
+    ///   is configured.
     public func start() throws -> String {
         var address: SocketAddress?
         for index in 0..<(configuration.server.threads ?? ProcessInfo.processInfo.activeProcessorCount) {
@@ -84,7 +84,8 @@ private final class Share {
             loop: loop, configuration: configuration, router: router, origin: origin, seed: random.next())
         var registry = ServiceRegistry()
         registry.register(RouterService(worker: worker))
-        let server = RPCServer(registry: registry, loop: loop, messageBytesMax: configuration.server.messageBytesMax)
+        let server = RPCServer(
+            registry: registry, loop: loop, messageBytesMax: configuration.server.messageBytesMax)
         let listener = try Listener(
             loop: loop, host: configuration.server.host, port: port ?? configuration.server.port,
             claimsPort: port == nil

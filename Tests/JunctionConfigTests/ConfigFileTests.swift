@@ -162,7 +162,8 @@ import Testing
             model_list:
               - model_name: a
                 litellm_params:
-                  {model: bedrock/x, mock_response: Hi, mock_latency_ms: 5, mock_tokens_per_second: 2, mock_failure_rate: 0.5}
+                  {model: bedrock/x, mock_response: Hi, mock_latency_ms: 5, mock_tokens_per_second: 2,
+                    mock_failure_rate: 0.5}
             """)
         let mock = try #require(made.deployments[0].mock)
         #expect(mock.response == "Hi")

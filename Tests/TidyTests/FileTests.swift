@@ -31,13 +31,17 @@ struct FileTests {
         #expect(banners.map(\.path) == [])
     }
 
-    @Test func linesAreAtMost110Wide() {
+    /// 110 columns in the sources, as `.swift-format` has it, 120 elsewhere. A text in quotes is not broken.
+    @Test func linesAreNotTooWide() {
         let kinds = [".swift", ".c", ".h", ".cc", ".py", ".proto"]
         var wide: [String] = []
         for file in Tree.handWritten + [Tree.file("Package.swift")!]
         where kinds.contains(where: file.path.hasSuffix) {
-            for (index, line) in file.lines.enumerated() where line.count > 110 {
-                wide.append(place(file, index, "\(line.count) columns"))
+            let most = file.path.hasPrefix("Sources/") && file.path.hasSuffix(".swift") ? 110 : 120
+            for (index, line) in file.lines.enumerated() where line.count > most {
+                if line.trimmingPrefix(while: { $0 == " " }).first != "\"" {
+                    wide.append(place(file, index, "\(line.count) columns"))
+                }
             }
         }
         #expect(wide == [])
