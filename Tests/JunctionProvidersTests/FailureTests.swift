@@ -38,8 +38,7 @@ struct FailureTests {
             (413, #"{"error":{"code":"rate_limit_exceeded","type":"tokens"}}"#, .rateLimited),
             (
                 400,
-                #"{"code":"Client specified an invalid argument","error":"Incorrect API key provided:
-                #xa***."}"#,
+                #"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***."}"#,
                 .authentication
             ),
             (400, #"[{"error":{"code":400,"message":"API key not valid."}}]"#, .authentication),
