@@ -33,13 +33,17 @@ let package = Package(
             name: "JunctionMessages", dependencies: ["CLibraries", "CJunctionMessages", "JunctionProtobuf"],
             swiftSettings: wrapper),
         .target(
-            name: "JunctionOutbound", dependencies: ["CLibraries", "JunctionTransport"], swiftSettings: wrapper),
+            name: "JunctionOutbound", dependencies: ["CLibraries", "JunctionTransport"],
+            swiftSettings: wrapper),
         .target(
             name: "JunctionRPC", dependencies: ["CLibraries", "JunctionProtobuf", "JunctionTransport"],
             swiftSettings: wrapper),
         .target(
             name: "JunctionProviders",
-            dependencies: ["CJSON", "CLibraries", "CJunctionMessages", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"],
+            dependencies: [
+                "CJSON", "CLibraries", "CJunctionMessages", "JunctionMessages", "JunctionProtobuf",
+                "JunctionRouting",
+            ],
             swiftSettings: wrapper),
         .target(
             name: "JunctionConfig", dependencies: ["JunctionProviders", "JunctionRouting", yams],
@@ -51,7 +55,8 @@ let package = Package(
         .target(
             name: "JunctionService",
             dependencies: [
-                "JunctionConfig", "JunctionMessages", "JunctionOutbound", "JunctionProtobuf", "JunctionProviders",
+                "JunctionConfig", "JunctionMessages", "JunctionOutbound", "JunctionProtobuf",
+                "JunctionProviders",
                 "JunctionRouting", "JunctionRPC", "JunctionTransport",
             ], swiftSettings: pure),
         .executableTarget(
@@ -70,7 +75,8 @@ let package = Package(
         .testTarget(
             name: "JunctionProtobufTests", dependencies: ["JunctionProtobuf", "JunctionMessages", "Shelf"],
             swiftSettings: common),
-        .testTarget(name: "JunctionTransportTests", dependencies: ["JunctionTransport"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionTransportTests", dependencies: ["JunctionTransport"], swiftSettings: common),
         .testTarget(
             name: "JunctionOutboundTests", dependencies: ["JunctionOutbound", "JunctionTransport"],
             swiftSettings: common),
@@ -81,18 +87,21 @@ let package = Package(
             ], swiftSettings: common),
         .testTarget(
             name: "GeneratedStubsTests",
-            dependencies: ["JunctionProtobuf", "JunctionRPC", "JunctionTransport", "Shelf"], swiftSettings: common),
+            dependencies: ["JunctionProtobuf", "JunctionRPC", "JunctionTransport", "Shelf"],
+            swiftSettings: common),
         .testTarget(
             name: "JunctionProvidersTests",
             dependencies: ["JunctionProviders", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"],
             exclude: ["Goldens"], swiftSettings: common),
         .testTarget(
-            name: "JunctionConfigTests", dependencies: ["JunctionConfig", "JunctionProviders", "JunctionRouting"],
+            name: "JunctionConfigTests",
+            dependencies: ["JunctionConfig", "JunctionProviders", "JunctionRouting"],
             exclude: ["Goldens"], swiftSettings: common),
         .testTarget(
             name: "JunctionServiceTests",
             dependencies: [
-                "JunctionConfig", "JunctionMessages", "JunctionOutbound", "JunctionProtobuf", "JunctionProviders",
+                "JunctionConfig", "JunctionMessages", "JunctionOutbound", "JunctionProtobuf",
+                "JunctionProviders",
                 "JunctionRouting", "JunctionRPC", "JunctionService", "JunctionTransport",
             ], swiftSettings: common),
         .testTarget(name: "TidyTests", swiftSettings: common),

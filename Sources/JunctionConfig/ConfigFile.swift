@@ -8,7 +8,8 @@ public enum ConfigFile {
     ///
     /// - Parameters:
     ///   - file: what diagnostics call the file.
-    ///   - environment: what `os.environ/NAME` refers to; the file's own `environment_variables` rank above it.
+    ///   - environment: what `os.environ/NAME` refers to; the file's own `environment_variables` rank above
+    ///     it.
     public static func read(
         text: String, file: String, environment: [String: String]
     ) -> (ServerConfiguration?, [Diagnostic]) {
@@ -38,17 +39,16 @@ public enum ConfigFile {
         let router = root.section("router_settings")
         var deployments = DeploymentReader(
             environment: environment,
-            dropParams: litellm?.boolean("drop_params") ?? false,
             verifyTLS: litellm?.boolean("ssl_verify") ?? true,
             maxParallelRequests: router?.integer("default_max_parallel_requests"))
         deployments.read(root, report: &report)
         let groups = ModelGroups(deployments: deployments.routed)
-        return ServerConfiguration(
-            server: server(root.section("junction_settings"), report: &report),
-            deployments: deployments.called,
-            router: routerConfiguration(
-                deployments: deployments.routed, router: router, litellm: litellm, groups: groups,
-                report: &report))
+        let server = server(root.section("junction_settings"), report: &report)
+        var routing = routerConfiguration(
+            deployments: deployments.routed, router: router, litellm: litellm, groups: groups, report: &report
+        )
+        routing.defaultDeadline = server.defaultDeadline
+        return ServerConfiguration(server: server, deployments: deployments.called, router: routing)
     }
 
     private static func server(_ values: Values?, report: inout Report) -> ServerConfiguration.Server {

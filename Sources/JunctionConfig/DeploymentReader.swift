@@ -1,12 +1,11 @@
-// Makes deployments of `model_list`: how each is called, and what the routing core decides about it by. Checks
-// all that can be known without calling the provider.
+// Makes deployments of `model_list`: how each is called, and what the routing core decides about it by.
+// Checks all that can be known without calling the provider.
 import JunctionProviders
 import JunctionRouting
 
 struct DeploymentReader {
     let environment: [String: String]
     /// What holds for deployments that say nothing themselves.
-    let dropParams: Bool
     let verifyTLS: Bool
     let maxParallelRequests: Int?
 
@@ -15,40 +14,32 @@ struct DeploymentReader {
     private(set) var routed: [Deployment] = []
     private var placesOfIDs: [String: Place] = [:]
 
-    init(environment: [String: String], dropParams: Bool, verifyTLS: Bool, maxParallelRequests: Int?) {
+    init(environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?) {
         self.environment = environment
-        self.dropParams = dropParams
         self.verifyTLS = verifyTLS
         self.maxParallelRequests = maxParallelRequests
     }
 
     mutating func read(_ root: Values, report: inout Report) {
-        guard let list = root.sections("model_list") else {
-            if !report.hasErrors {
-                report.error(root.place, "There is no model_list. It needs at least one deployment.")
-            }
-            return
+        for entry in root.sections("model_list") ?? [] { read(entry: entry, report: &report) }
+        if called.isEmpty, !report.hasErrors {
+            report.error(
+                root.place(of: "model_list"), "There is no deployment. model_list needs at least one.")
         }
-        if list.isEmpty {
-            report.error(root.place(of: "model_list"), "The list is empty. It needs at least one deployment.")
-        }
-        for entry in list { read(entry: entry, report: &report) }
-        for (index, deployment) in called.enumerated() {
-            guard let place = placesOfIDs[deployment.id],
-                called.contains(where: { $0.modelGroup == deployment.id })
-            else { continue }
-            if called[index].modelGroup == deployment.id { continue }
+        let groups = Set(called.map(\.modelGroup))
+        for deployment in called
+        where deployment.id != deployment.modelGroup && groups.contains(deployment.id) {
             report.warning(
-                place, "This is also the name of a model group: callers that ask for it reach the group.")
+                placesOfIDs[deployment.id]!,
+                "This is also the name of a model group: callers that ask for it reach the group.")
         }
     }
 
     private mutating func read(entry: Values, report: inout Report) {
-        guard let group = required("model_name", of: entry, report: &report),
-            let params = entry.section("litellm_params")
-        else {
-            if entry.section("litellm_params") == nil {
-                report.error(entry.place, "A deployment needs litellm_params, with at least its model.")
+        guard let group = required("model_name", of: entry, report: &report) else { return }
+        guard let params = entry.section("litellm_params") else {
+            if !report.speaks(of: "\(entry.place.path).litellm_params") {
+                report.error(entry.place, "The key litellm_params is missing, with at least the model in it.")
             }
             return
         }
@@ -71,8 +62,7 @@ struct DeploymentReader {
         deployment.organization = headerText("organization", of: params, report: &report)
         deployment.extraHeaders = extraHeaders(params, report: &report)
         deployment.verifyTLS = params.boolean("ssl_verify") ?? verifyTLS
-        deployment.dropParams = params.boolean("drop_params") ?? dropParams
-        deployment.extraBodyJSON = params.json("extra_body")
+        deployment.extraBodyJSON = extraBody(params, report: &report)
         deployment.mock = mock
         deployment.id = id(of: deployment, entry: entry, report: &report)
         called.append(deployment)
@@ -199,6 +189,18 @@ struct DeploymentReader {
             }
         }
         return pairs.map { ($0.name.text, $0.value) }
+    }
+
+    private func extraBody(_ params: Values, report: inout Report) -> String? {
+        guard let json = params.json("extra_body") else { return nil }
+        do {
+            _ = try ExtraBody(json: json)
+        } catch .reserved(let member) {
+            report.error(params.place(of: "extra_body"), "Junction writes \(member) itself. Remove it.")
+        } catch {
+            report.error(params.place(of: "extra_body"), "This does not make a JSON object.")
+        }
+        return json
     }
 
     private func mock(_ params: Values, report: inout Report) -> MockSettings? {

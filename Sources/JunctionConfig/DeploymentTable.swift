@@ -16,7 +16,7 @@ extension ServerConfiguration {
                 routed.requestsPerMinute.map { "\($0)" } ?? "-",
             ])
         }
-        var text = aligned(rows)
+        var text = aligned(rows) + "\nstrategy: \(router.strategy.rawValue)\n"
         text += list("fallbacks", router.fallbacks)
         text += list("context window fallbacks", router.contextWindowFallbacks)
         text += list("content policy fallbacks", router.contentPolicyFallbacks)

@@ -41,13 +41,21 @@ func routerConfiguration(
     configuration.allowedFails =
         router?.integer("allowed_fails") ?? litellm?.integer("allowed_fails") ?? configuration.allowedFails
     configuration.cooldownTime = router?.duration("cooldown_time") ?? configuration.cooldownTime
-    if router?.boolean("disable_cooldowns") == true { configuration.cooldownTime = .zero }
+    if router?.boolean("disable_cooldowns") == true {
+        configuration.cooldownTime = .zero
+        for index in deployments.indices { configuration.deployments[index].cooldownTime = .zero }
+    }
     configuration.maxFallbacks = router?.integer("max_fallbacks") ?? configuration.maxFallbacks
     configuration.enableTagFiltering =
         router?.boolean("enable_tag_filtering") ?? configuration.enableTagFiltering
+    configuration.strategy =
+        router?.text("routing_strategy").flatMap(Strategy.init(named:)) ?? configuration.strategy
+    configuration.lowestLatencyBuffer =
+        router?.section("routing_strategy_args")?.number("lowest_latency_buffer")
+        ?? configuration.lowestLatencyBuffer
     configuration.aliases = aliases(router, groups: groups, report: &report)
 
-    var fallbacks = FallbackReader(groups: groups, aliases: configuration.aliases)
+    let fallbacks = FallbackReader(groups: groups, aliases: configuration.aliases)
     configuration.fallbacks = fallbacks.read("fallbacks", router: router, litellm: litellm, report: &report)
     configuration.contextWindowFallbacks = fallbacks.read(
         "context_window_fallbacks", router: router, litellm: litellm, report: &report)
@@ -80,26 +88,18 @@ private func aliases(_ router: Values?, groups: ModelGroups, report: inout Repor
 private struct FallbackReader {
     let groups: ModelGroups
     let aliases: [String: String]
-    /// LiteLLM's `"*"` under `fallbacks`: the same as `default_fallbacks`.
-    private var forEveryGroup: [String] = []
 
-    init(groups: ModelGroups, aliases: [String: String]) {
-        self.groups = groups
-        self.aliases = aliases
-    }
-
-    mutating func read(
+    func read(
         _ key: String, router: Values?, litellm: Values?, report: inout Report
     ) -> [String: [String]] {
         var graph: [String: [String]] = [:]
         var places: [String: Place] = [:]
         for rule in router?.fallbacks(key) ?? litellm?.fallbacks(key) ?? [] {
             let substitutes = names(rule.substitutes, report: &report)
-            if rule.group.text == "*", key == "fallbacks" {
-                forEveryGroup += substitutes
+            // "*" stands for every group without a rule of its own.
+            guard let group = rule.group.text == "*" ? "*" : name(rule.group, report: &report) else {
                 continue
             }
-            guard let group = name(rule.group, report: &report) else { continue }
             if graph[group] != nil {
                 report.error(
                     rule.group.place, "\(group) has fallbacks in this list already. Put them in one item.")
@@ -118,7 +118,7 @@ private struct FallbackReader {
 
     func readDefaults(router: Values?, litellm: Values?, report: inout Report) -> [String] {
         let listed = router?.texts("default_fallbacks") ?? litellm?.texts("default_fallbacks") ?? []
-        return names(listed, report: &report) + forEveryGroup
+        return names(listed, report: &report)
     }
 
     private func names(_ texts: [LocatedText], report: inout Report) -> [String] {

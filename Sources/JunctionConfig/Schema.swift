@@ -1,6 +1,7 @@
 // Every key of a configuration file as data: its section, its type, and whether Junction uses it.
 // It reads nothing. The keys and their meaning are LiteLLM's (docs.litellm.ai, proxy/config_settings and
 // routing); Junction's own keys are in `junction_settings` and the `mock_*` keys of a deployment.
+import JunctionRouting
 
 /// A mapping with a fixed set of keys.
 enum Section: String, CaseIterable {
@@ -12,6 +13,7 @@ enum Section: String, CaseIterable {
     case litellm = "litellm_settings"
     case general = "general_settings"
     case junction = "junction_settings"
+    case strategyArguments = "routing_strategy_args"
     case groupAlias = "model_group_alias"
 
     /// Whether people keep notes of their own in it, so that an unknown key is no fault unless it is nearly a
@@ -77,10 +79,8 @@ enum Schema {
         Section.allCases.filter { index[$0]?[name]?.isUsed ?? false }
     }
 
-    static let strategies = [
-        "simple-shuffle", "least-busy", "usage-based-routing", "usage-based-routing-v2",
-        "latency-based-routing", "cost-based-routing",
-    ]
+    /// LiteLLM's names; Junction makes no difference between the two that are based on usage.
+    private static let strategies = Strategy.allCases.map(\.rawValue) + ["usage-based-routing-v2"]
 
     private static let limit = 1...1_000_000_000_000
     private static let few = 0...1000
@@ -100,7 +100,8 @@ enum Schema {
 
     private static let table: [Section: [KeySpec]] = [
         .root: root, .modelEntry: modelEntry, .deployment: deployment, .modelInfo: modelInfo, .router: router,
-        .litellm: litellm, .general: general, .junction: junction, .groupAlias: groupAlias,
+        .litellm: litellm, .general: general, .junction: junction, .strategyArguments: strategyArguments,
+        .groupAlias: groupAlias,
     ]
 
     private static let root: [KeySpec] =
@@ -154,7 +155,6 @@ enum Schema {
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
             // What is done to the request.
-            KeySpec("drop_params", .boolean),
             KeySpec("extra_body", .object),
             KeySpec("ssl_verify", .boolean),
             // Answers without a provider; the last three are Junction's own.
@@ -169,6 +169,10 @@ enum Schema {
             "response_format", "tools", "tool_choice", "parallel_tool_calls", "user", "stream",
             "stream_options", "reasoning_effort", "thinking", "modalities", "top_k", "repetition_penalty",
             note: "a call sets its own sampling parameters"
+        )
+        + unused(
+            "drop_params", "additional_drop_params", "allowed_openai_params",
+            note: "a call's parameters are sent as they are, whatever the provider takes"
         )
         + unused(
             "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region_name",
@@ -186,8 +190,8 @@ enum Schema {
             "default_api_key_tpm_limit", "default_api_key_rpm_limit", "max_file_size_mb",
             "use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices", "model_info",
             "base_model", "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
-            "supports_system_message", "configurable_clientside_auth_params", "allowed_openai_params",
-            "additional_drop_params", "region_name", "auto_router_config_path", "auto_router_config",
+            "supports_system_message", "configurable_clientside_auth_params", "region_name",
+            "auto_router_config_path", "auto_router_config",
             "auto_router_default_model", "auto_router_embedding_model", "litellm_trace_id", "cache",
             "caching", "dimensions", "encoding_format", "input_type", "use_chat_completions_api",
             "ssl_certificate", "vertex_ai_location", "complexity_router_config", "silent_model", "tag_regex",
@@ -205,6 +209,7 @@ enum Schema {
     private static let router: [KeySpec] =
         [
             KeySpec("routing_strategy", .choice(strategies)),
+            KeySpec("routing_strategy_args", .section(.strategyArguments)),
             KeySpec("num_retries", .integer(few)),
             KeySpec("timeout", .seconds(zero: false)),
             KeySpec("stream_timeout", .seconds(zero: false)),
@@ -238,7 +243,7 @@ enum Schema {
             note: "each process counts usage for itself"
         )
         + unused(
-            "routing_strategy_args", "default_litellm_params", "default_priority", "polling_interval",
+            "default_litellm_params", "default_priority", "polling_interval",
             "optional_pre_call_checks", "provider_budget_config", "alerting_config", "assistants_config",
             "search_tools", "router_general_settings", "ignore_invalid_deployments", "set_verbose",
             "debug_level", "enable_health_check_routing", "health_check_staleness_threshold",
@@ -248,7 +253,6 @@ enum Schema {
 
     private static let litellm: [KeySpec] =
         [
-            KeySpec("drop_params", .boolean),
             KeySpec("num_retries", .integer(few)),
             KeySpec("request_timeout", .seconds(zero: false)),
             KeySpec("fallbacks", .fallbackList),
@@ -258,6 +262,9 @@ enum Schema {
             KeySpec("allowed_fails", .integer(0...1_000_000)),
             KeySpec("ssl_verify", .boolean),
         ]
+        + unused(
+            "drop_params", note: "a call's parameters are sent as they are, whatever the provider takes"
+        )
         + unused(
             "cache", "cache_params", "enable_caching_on_provider_specific_optional_params",
             note: "Junction keeps no answers"
@@ -322,6 +329,11 @@ enum Schema {
         KeySpec("http2_to_providers", .boolean),
         KeySpec("allowed_api_bases", .textList),
     ]
+
+    private static let strategyArguments: [KeySpec] =
+        [
+            KeySpec("lowest_latency_buffer", .number(0...1000))
+        ] + unused("ttl", "max_latency_list_size", "rpm_threshold", "tpm_threshold")
 
     private static let groupAlias: [KeySpec] =
         [

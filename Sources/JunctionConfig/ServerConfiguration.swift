@@ -64,8 +64,6 @@ public struct DeploymentConfiguration: Sendable {
     public var extraHeaders: [(name: String, value: Secret)] = []
     /// Whether the provider's certificate is checked.
     public var verifyTLS = true
-    /// Whether parameters that the provider does not take are left out instead of sent.
-    public var dropParams = false
     /// A JSON object whose members are added to each request body; nil: none.
     public var extraBodyJSON: String?
     /// Not nil: answered inside the service, no provider is called.

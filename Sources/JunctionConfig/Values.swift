@@ -1,5 +1,5 @@
-// What `SectionReader` makes of a section: its values by key, each with its place. Knows types, not what a key
-// means.
+// What `SectionReader` makes of a section: its values by key, each with its place. Knows types, not what a
+// key means.
 
 /// One value of the file, of the type that the schema asks for.
 struct Entry {

@@ -44,8 +44,13 @@ extension JunctionV1 {
             }
         }
 
-        public init(stored: Junction__V1__Role) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }
-        public var stored: Junction__V1__Role { Junction__V1__Role(rawValue: .init(truncatingIfNeeded: rawValue)) }
+        public init(stored: Junction__V1__Role) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__Role {
+            Junction__V1__Role(rawValue: .init(truncatingIfNeeded: rawValue))
+        }
     }
 }
 
@@ -87,8 +92,13 @@ extension JunctionV1 {
             }
         }
 
-        public init(stored: Junction__V1__ToolChoiceMode) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }
-        public var stored: Junction__V1__ToolChoiceMode { Junction__V1__ToolChoiceMode(rawValue: .init(truncatingIfNeeded: rawValue)) }
+        public init(stored: Junction__V1__ToolChoiceMode) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__ToolChoiceMode {
+            Junction__V1__ToolChoiceMode(rawValue: .init(truncatingIfNeeded: rawValue))
+        }
     }
 }
 
@@ -126,8 +136,13 @@ extension JunctionV1 {
             }
         }
 
-        public init(stored: Junction__V1__ResponseFormatType) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }
-        public var stored: Junction__V1__ResponseFormatType { Junction__V1__ResponseFormatType(rawValue: .init(truncatingIfNeeded: rawValue)) }
+        public init(stored: Junction__V1__ResponseFormatType) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__ResponseFormatType {
+            Junction__V1__ResponseFormatType(rawValue: .init(truncatingIfNeeded: rawValue))
+        }
     }
 }
 
@@ -161,8 +176,13 @@ extension JunctionV1 {
             }
         }
 
-        public init(stored: Junction__V1__StreamRescue) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }
-        public var stored: Junction__V1__StreamRescue { Junction__V1__StreamRescue(rawValue: .init(truncatingIfNeeded: rawValue)) }
+        public init(stored: Junction__V1__StreamRescue) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__StreamRescue {
+            Junction__V1__StreamRescue(rawValue: .init(truncatingIfNeeded: rawValue))
+        }
     }
 }
 
@@ -208,8 +228,13 @@ extension JunctionV1 {
             }
         }
 
-        public init(stored: Junction__V1__FinishReason) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }
-        public var stored: Junction__V1__FinishReason { Junction__V1__FinishReason(rawValue: .init(truncatingIfNeeded: rawValue)) }
+        public init(stored: Junction__V1__FinishReason) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__FinishReason {
+            Junction__V1__FinishReason(rawValue: .init(truncatingIfNeeded: rawValue))
+        }
     }
 }
 
@@ -295,8 +320,13 @@ extension JunctionV1 {
             }
         }
 
-        public init(stored: Junction__V1__AttemptOutcome) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }
-        public var stored: Junction__V1__AttemptOutcome { Junction__V1__AttemptOutcome(rawValue: .init(truncatingIfNeeded: rawValue)) }
+        public init(stored: Junction__V1__AttemptOutcome) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__AttemptOutcome {
+            Junction__V1__AttemptOutcome(rawValue: .init(truncatingIfNeeded: rawValue))
+        }
     }
 }
 
@@ -464,13 +494,11 @@ extension JunctionV1 {
             self.frequencyPenalty = view.frequencyPenalty
             self.logprobs = view.logprobs
             self.topLogprobs = view.topLogprobs
-            self.logitBias = .init(
-                view.logitBias.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+            self.logitBias = .init(view.logitBias.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
             self.parallelToolCalls = view.parallelToolCalls
             self.reasoningEffort = String(view.reasoningEffort)
             self.user = String(view.user)
-            self.metadata = .init(
-                view.metadata.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
+            self.metadata = .init(view.metadata.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
             self.extraParametersJson = String(view.extraParametersJson)
         }
 

@@ -89,6 +89,7 @@ final class CurlHandle {
     private let address: CurlAddress
     private let headers: CurlHeaders
     private let sockets: HTTPSockets
+    fileprivate let isHTTP2: Bool
     /// What it carries.
     var transfer: HTTPTransfer?
 
@@ -98,6 +99,7 @@ final class CurlHandle {
         self.address = address
         self.headers = headers
         self.sockets = sockets
+        isHTTP2 = options.http2
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.pointee = 0
         set(options)
@@ -152,7 +154,7 @@ final class CurlHandle {
                 case .refuse, nil: return 0
                 }
             }, me)
-        // Connections outlive this handle, so these are told of the client's sockets.
+        // A connection outlives the handle that opened it, so these are told of the client's sockets.
         let sockets = Unmanaged.passUnretained(self.sockets).toOpaque()
         junction_curl_on_socket_open(
             easy,
@@ -230,8 +232,14 @@ final class CurlMulti {
         junction_curl_multi_set_long(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX)
         junction_curl_multi_on_socket(
             multi,
-            { _, descriptor, what, sockets, _ in
-                CurlMulti.sockets(sockets).want(CurlMulti.interest(what), of: descriptor)
+            { easy, descriptor, what, sockets, _ in
+                let sockets = CurlMulti.sockets(sockets)
+                switch what {
+                case CURL_POLL_IN: sockets.want(.read, of: descriptor)
+                case CURL_POLL_OUT: sockets.want(.write, of: descriptor)
+                case CURL_POLL_INOUT: sockets.want([.read, .write], of: descriptor)
+                default: sockets.rest(descriptor, CurlMulti.rest(after: easy))
+                }
                 return 0
             }, Unmanaged.passUnretained(sockets).toOpaque())
         junction_curl_multi_on_timer(
@@ -253,13 +261,13 @@ final class CurlMulti {
         Unmanaged<HTTPSockets>.fromOpaque(raw!).takeUnretainedValue()
     }
 
-    private static func interest(_ what: Int32) -> Interest {
-        switch what {
-        case CURL_POLL_IN: .read
-        case CURL_POLL_OUT: .write
-        case CURL_POLL_INOUT: [.read, .write]
-        default: []
-        }
+    /// Why libcurl waits no more for a socket of `easy`.
+    private static func rest(after easy: UnsafeMutableRawPointer?) -> HTTPSockets.Rest {
+        // libcurl's own handles, which close connections, are not ours.
+        guard let raw = junction_curl_private(easy) else { return .unused }
+        let handle = CurlHandle.of(raw)
+        guard let transfer = handle.transfer, transfer.responseBegan else { return .unused }
+        return transfer.isHeld ? .paused : .kept(isShared: handle.isHTTP2)
     }
 
     func add(_ handle: CurlHandle) { curl_multi_add_handle(multi, handle.easy) }

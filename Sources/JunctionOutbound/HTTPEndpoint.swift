@@ -11,6 +11,8 @@ public struct HTTPOptions: Sendable {
     public var http2: Bool
     /// A longer body ends the transfer.
     public var bodyBytesMax: Int
+    /// How long the rest of a body may take to come after `letGo`.
+    var unwantedTimeout = Duration.seconds(2)
 
     public init(
         connectTimeout: Duration = .seconds(5), verifyTLS: Bool = true, http2: Bool = false,
@@ -32,7 +34,7 @@ public final class HTTPEndpoint {
     let options: HTTPOptions
     private let address: CurlAddress
     private let headers: CurlHeaders
-    private var idle: [CurlHandle] = []
+    private(set) var idle: [CurlHandle] = []
 
     /// - Parameter headers: sent as they are, beside `Content-Type: application/json` unless they have their own.
     /// - Throws: `.invalidEndpoint` when the URL is not an absolute http or https one, or has user information

@@ -5,12 +5,11 @@ import JunctionTransport
 public final class HTTPTransfer {
     enum Phase { case waiting, running, over }
     enum Verdict { case taken, hold, refuse }
-    private enum Part { case start, interim, headers, body }
+    /// How far the answer has come. An interim answer (1xx) is none.
+    private enum Part { case start, interim, head, body }
 
     /// Bytes of an unwanted rest that are read to keep a connection; a longer rest closes it.
     static let unwantedBytesMax = 65_536
-    /// How long an unwanted rest may take to come.
-    static let unwantedTimeout = Duration.seconds(2)
 
     private unowned let client: HTTPClient
     let endpoint: HTTPEndpoint
@@ -28,8 +27,10 @@ public final class HTTPTransfer {
     private var unwantedTimer: Timer?
     private var isPaused = false
     /// Whether libcurl keeps a piece that it must offer again.
-    private var isHeld = false
+    private(set) var isHeld = false
     private var part = Part.start
+    /// Whether anything of the final answer has come.
+    var responseBegan: Bool { part == .head || part == .body }
     private var bodyBytes = 0
     private var isTooLarge = false
 
@@ -78,7 +79,7 @@ public final class HTTPTransfer {
         if part == .body { return !isCancelled }
         if line.starts(with: "HTTP/".utf8) {
             receive(status: line)
-        } else if part == .headers {
+        } else if part == .head {
             receive(header: line)
         }
         return !isCancelled
@@ -91,12 +92,16 @@ public final class HTTPTransfer {
                 status = status * 10 + Int(byte - 0x30)
             }
         }
-        part = status >= 100 && status < 200 ? .interim : .headers
-        if part == .headers { handler?.received(status: status) }
+        part = status >= 100 && status < 200 ? .interim : .head
+        if part == .head { handler?.received(status: status) }
     }
 
     private func receive(header line: UnsafeBufferPointer<UInt8>) {
-        // The empty line that ends the head, and continuations of a line (RFC 9112 §5.2: obsolete), name nothing.
+        if line.allSatisfy({ isBlank($0) }) {
+            part = .body
+            return
+        }
+        // A continuation of the line before (RFC 9112 §5.2: obsolete) names nothing.
         guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > 0, !isBlank(line[0]) else { return }
         var start = colon + 1
         var end = line.count
@@ -111,7 +116,6 @@ public final class HTTPTransfer {
 
     /// A piece of the body.
     func receive(body: UnsafeBufferPointer<UInt8>) -> Verdict {
-        part = .body
         if isPaused && handler != nil {
             isHeld = true
             return .hold
@@ -136,7 +140,7 @@ public final class HTTPTransfer {
     /// Bounds how long an unwanted rest may take.
     func limitUnwanted(on loop: EventLoop) {
         guard isUnwanted, unwantedTimer == nil else { return }
-        unwantedTimer = loop.schedule(after: HTTPTransfer.unwantedTimeout) { [weak self] in self?.cancel() }
+        unwantedTimer = loop.schedule(after: endpoint.options.unwantedTimeout) { [weak self] in self?.cancel() }
     }
 
     /// Tells the handler the end, if it still listens.
@@ -160,9 +164,13 @@ public final class HTTPTransfer {
             return .failed(HTTPFailure(.tooLarge, message: "the answer has more than \(limit) bytes"))
         }
         switch result {
-        case .complete: return .complete
         case .failed(let code, let message):
-            return .failed(HTTPFailure(code.kind(responseBegan: part != .start), message: message))
+            return .failed(HTTPFailure(code.kind(responseBegan: responseBegan), message: message))
+        case .complete where part != .body:
+            // libcurl takes a head that is cut for a whole one.
+            let kind = HTTPFailure.Kind.reset(beforeResponse: !responseBegan)
+            return .failed(HTTPFailure(kind, message: "the connection was closed inside the answer's head"))
+        case .complete: return .complete
         }
     }
 }

@@ -3,16 +3,17 @@
 internal import CProtobufC
 
 /// A bump allocator. It holds no memory before its first use, then a small page, then bigger ones; the first
-/// two stay with it across `reset`. Confined to one thread.
+/// two stay with it across `reset`. Confined to one thread, and never changed while it is being changed: its
+/// state needs no check of that at run time.
 public final class Arena {
     private static let firstPageBytes = 4 * 1024
     private static let pageBytes = 16 * 1024
     private static let pagesKept = 2
-    private var pages: [UnsafeMutableRawPointer] = []
-    private var pagesUsed = 0
-    private var large: [UnsafeMutableRawPointer] = []
-    private var cursor = Arena.nowhere
-    private var end = Arena.nowhere
+    @exclusivity(unchecked) private var pages: [UnsafeMutableRawPointer] = []
+    @exclusivity(unchecked) private var pagesUsed = 0
+    @exclusivity(unchecked) private var large: [UnsafeMutableRawPointer] = []
+    @exclusivity(unchecked) private var cursor = Arena.nowhere
+    @exclusivity(unchecked) private var end = Arena.nowhere
     private let allocator: UnsafeMutablePointer<ProtobufCAllocator>
 
     public init() {
@@ -20,7 +21,7 @@ public final class Arena {
         allocator.initialize(
             to: ProtobufCAllocator(
                 alloc: { arena, count in
-                    Unmanaged<Arena>.fromOpaque(arena!).takeUnretainedValue().allocate(count)
+                    Unmanaged<Arena>.fromOpaque(arena!)._withUnsafeGuaranteedRef { $0.allocate(count) }
                 }, free: { _, _ in }, allocator_data: nil))
         allocator.pointee.allocator_data = Unmanaged.passUnretained(self).toOpaque()
     }

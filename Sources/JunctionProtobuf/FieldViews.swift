@@ -90,7 +90,9 @@ public struct ByteView: FieldElement {
 
 extension [UInt8] {
     /// A copy of the bytes.
-    public init(_ view: ByteView) { self = Array(UnsafeBufferPointer(start: view.stored.data, count: view.count)) }
+    public init(_ view: ByteView) {
+        self = Array(UnsafeBufferPointer(start: view.stored.data, count: view.count))
+    }
 }
 
 /// A repeated field.
@@ -120,7 +122,8 @@ extension Arena {
         return string.withUTF8 { text(Span(_unsafeElements: $0)) }
     }
 
-    /// A copy of `bytes`, which must be UTF-8, in the arena. A NUL, which protobuf-c cannot hold, is left out.
+    /// A copy of `bytes`, which must be UTF-8, in the arena. A NUL, which protobuf-c cannot hold, is left
+    /// out.
     public func text(_ bytes: Span<UInt8>) -> Text {
         let copy = allocate(bytes.count + 1).assumingMemoryBound(to: CChar.self)
         var count = 0

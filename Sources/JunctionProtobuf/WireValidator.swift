@@ -1,5 +1,6 @@
 // Walks a message's bytes beside its descriptor before protobuf-c sees them: refuses strings that are not
-// UTF-8 or hold a NUL, and nesting that would overflow the stack. Source: protobuf.dev/programming-guides/encoding.
+// UTF-8 or hold a NUL, and nesting that would overflow the stack.
+// Source: protobuf.dev/programming-guides/encoding.
 internal import CProtobufC
 import Glibc
 
@@ -7,7 +8,8 @@ enum WireValidator {
     private static let depthMax = 100
 
     static func validate(
-        _ bytes: UnsafeRawBufferPointer, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>, depth: Int = 1
+        _ bytes: UnsafeRawBufferPointer, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>,
+        depth: Int = 1
     ) throws(ProtobufError) {
         guard depth <= depthMax else { throw .tooDeep }
         guard let start = bytes.baseAddress else { return }
@@ -101,7 +103,10 @@ private struct FieldFinder {
 
 /// Reads the parts that a message is made of.
 private struct WireReader {
-    enum Kind: UInt8 { case varint, fixed64, bytes, fixed32 = 5 }
+    enum Kind: UInt8 {
+        case varint, fixed64, bytes
+        case fixed32 = 5
+    }
     private var at: UnsafeRawPointer
     private let end: UnsafeRawPointer
 
@@ -114,7 +119,9 @@ private struct WireReader {
 
     mutating func tag() throws(ProtobufError) -> (number: UInt32, kind: Kind) {
         let tag = try varint()
-        guard tag >> 3 > 0, tag >> 3 <= 0x1fff_ffff, let kind = Kind(rawValue: UInt8(tag & 7)) else { throw .malformed }
+        guard tag >> 3 > 0, tag >> 3 <= 0x1fff_ffff, let kind = Kind(rawValue: UInt8(tag & 7)) else {
+            throw .malformed
+        }
         return (UInt32(tag >> 3), kind)
     }
 

@@ -1,5 +1,6 @@
-// The wire formats that providers speak. A format is a case here and a file of its own that says where requests
-// go, how they are written and how answers are read. Knows no socket, no configuration and no key's owner.
+// The wire formats that providers speak. A format is a case here and a file of its own that says where
+// requests go, how they are written and how answers are read. Knows no socket, no configuration and no key's
+// owner.
 
 /// A provider's wire format, with what sets this provider apart from others that speak it.
 public enum Adapter: Sendable, Hashable {
@@ -10,9 +11,13 @@ public enum Adapter: Sendable, Hashable {
 extension Adapter {
     /// Where to POST a chat completion.
     ///
-    /// - Parameter base: the provider's base URL, such as `https://api.openai.com/v1`; with or without a slash at
-    ///   its end. A base that is the whole endpoint already is taken as it is.
-    public func url(base: String) -> String {
+    /// - Parameters:
+    ///   - base: the provider's base URL, such as `https://api.openai.com/v1`; with or without a slash at its
+    ///     end. A base that is the whole endpoint already is taken as it is.
+    ///   - model: the provider's name of the model, for providers that have it in the path.
+    ///   - apiVersion: for providers that ask for one; nil: the newest that Junction knows.
+    ///   - isStreaming: whether the answer shall come piece by piece, for providers that have two endpoints.
+    public func url(base: String, model: String, apiVersion: String?, isStreaming: Bool) -> String {
         switch self {
         case .openAI(let quirks): openAIURL(base: base, quirks: quirks)
         }

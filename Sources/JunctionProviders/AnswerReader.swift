@@ -5,14 +5,14 @@ public import JunctionRouting
 
 /// Reads answers, one attempt's at a time; keeps its memory. Confined to one thread.
 ///
-/// For each attempt: `reset`, `begin`, `header` for each field, `append` as bytes come, `end` when the body is
-/// complete; `next` after each of the last two until it needs more.
+/// For each attempt: `reset`, `begin`, `header` for each field, `append` as bytes come, `end` when the body
+/// is complete; `next` after each of the last two until it needs more.
 public final class AnswerReader {
     public enum Event {
         /// The bytes so far hold nothing more.
         case needsMore
-        /// A piece of a streamed answer. `hasContent`: it holds text, refusal, reasoning or a tool call; a piece
-        /// without may be held back until one with content comes.
+        /// A piece of a streamed answer. `hasContent`: it holds text, refusal, reasoning or a tool call; a
+        /// piece without may be held back until one with content comes.
         case delta(JunctionV1.StreamResponse.View, hasContent: Bool)
         /// The whole answer.
         case complete(JunctionV1.CompleteResponse.View)
@@ -45,7 +45,7 @@ public final class AnswerReader {
     private var isEnded = false
     private var status = 0
     private var headers = AnswerHeaders()
-    private var body = ByteBuffer()
+    private var body = ByteBuffer(keeping: 32 << 10)
     private var events = EventStream()
     private var openAI = OpenAIStream()
     /// What was read and is yet to be given.
@@ -85,7 +85,8 @@ public final class AnswerReader {
             case .waiting, .over: break
             case .events: events.append(bytes)
             case .whole:
-                let room = max(0, (isSuccess ? AnswerReader.bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
+                let room = max(
+                    0, (isSuccess ? AnswerReader.bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
                 body.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(room)))
             }
         }
@@ -146,7 +147,8 @@ public final class AnswerReader {
         guard let value = json.read(body.bytes) else { throw .malformed("is not JSON") }
         switch adapter {
         case .openAI:
-            return isStreaming ? try openAI.read(answer: value, in: arena) : try readOpenAIAnswer(value, in: arena)
+            return isStreaming
+                ? try openAI.read(answer: value, in: arena) : try readOpenAIAnswer(value, in: arena)
         }
     }
 
@@ -181,7 +183,8 @@ public final class AnswerReader {
         case .malformed(let what):
             Failure(.malformedResponse, httpStatus: status, message: "the provider's answer \(what)")
         case .cut:
-            Failure(.streamCut, httpStatus: status, message: "the provider's stream ended before its end marker")
+            Failure(
+                .streamCut, httpStatus: status, message: "the provider's stream ended before its end marker")
         }
     }
 }

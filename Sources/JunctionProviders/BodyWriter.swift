@@ -1,5 +1,5 @@
-// Writes the body of a provider's request from the message that the caller sent: straight from its bytes, into a
-// buffer that is kept. What is wrong with the message is a Failure that names the field.
+// Writes the body of a provider's request from the message that the caller sent: straight from its bytes,
+// into a buffer that is kept. What is wrong with the message is a Failure that names the field.
 public import JunctionMessages
 internal import JunctionProtobuf
 public import JunctionRouting
@@ -37,7 +37,8 @@ public final class BodyWriter {
         written.removeAll(keepingCapacity: true)
         switch adapter {
         case .openAI(let quirks):
-            try writeOpenAI(completion, model: model, isStreaming: isStreaming, quirks: quirks, options: options)
+            try writeOpenAI(
+                completion, model: model, isStreaming: isStreaming, quirks: quirks, options: options)
         }
     }
 
@@ -48,7 +49,9 @@ public final class BodyWriter {
         }
     }
 
-    func wrong(_ field: String, _ what: String) -> Failure { Failure(.badRequest, message: "\(field) \(what)") }
+    func wrong(_ field: String, _ what: String) -> Failure {
+        Failure(.badRequest, message: "\(field) \(what)")
+    }
 }
 
 // MARK: Members of the body itself, remembered so that none comes twice
@@ -86,8 +89,9 @@ extension BodyWriter {
         writer.string(value)
     }
 
-    /// The members that the caller gave as JSON, and those of the deployment that the request does not have. A
-    /// caller's member that is written already is refused: which of the two a provider takes is anyone's guess.
+    /// The members that the caller gave as JSON, and those of the deployment that the request does not have.
+    /// A caller's member that is written already is refused: which of the two a provider takes is anyone's
+    /// guess.
     func writeExtras(_ json: Text, _ extra: ExtraBody?) throws(Failure) {
         var object: JSONValue?
         if !json.isEmpty {
@@ -126,7 +130,9 @@ extension BodyWriter {
     func writeObject(_ json: Text, _ field: @autoclosure () -> String) throws(Failure) -> JSONValue {
         let start = writer.count
         writer.raw(UnsafeRawBufferPointer(start: json.pointer, count: json.count))
-        guard let value = reader.read(UnsafeRawBufferPointer(rebasing: writer.bytes[start...])), value.isObject else {
+        guard let value = reader.read(UnsafeRawBufferPointer(rebasing: writer.bytes[start...])),
+            value.isObject
+        else {
             throw wrong(field(), "is not a JSON object")
         }
         return value

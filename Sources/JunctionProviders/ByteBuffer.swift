@@ -1,17 +1,19 @@
-// Bytes that grow at their end; the memory is kept from use to use, up to a limit.
+// Bytes that grow at their end; the memory is kept from use to use, up to a limit. And how eight are looked
+// at at once.
 import Glibc
 
 struct ByteBuffer: ~Copyable {
     private(set) var start: UnsafeMutableRawPointer
     private(set) var count = 0
     private var capacity: Int
-    private static let capacityFirst = 4096
-    /// What one huge text took is given back when the buffer is emptied.
-    private static let capacityKept = 1 << 20
+    private static let capacityFirst = 512
+    /// A buffer that grew beyond this is made small again when it is emptied.
+    private let capacityKept: Int
     /// Bytes behind the last one that may be read: simdjson does.
     private static let padding = JSONReader.padding
 
-    init() {
+    init(keeping capacityKept: Int) {
+        self.capacityKept = capacityKept
         capacity = ByteBuffer.capacityFirst
         start = .allocate(byteCount: capacity, alignment: 16)
     }
@@ -23,7 +25,7 @@ struct ByteBuffer: ~Copyable {
 
     mutating func removeAll() {
         count = 0
-        guard capacity > ByteBuffer.capacityKept else { return }
+        guard capacity > capacityKept else { return }
         start.deallocate()
         capacity = ByteBuffer.capacityFirst
         start = .allocate(byteCount: capacity, alignment: 16)
@@ -60,5 +62,20 @@ struct ByteBuffer: ~Copyable {
         memcpy(larger, start, count)
         start.deallocate()
         start = larger
+    }
+}
+
+/// Eight bytes as they lie in memory. What is found is the high bit of each byte; above the first one found
+/// there may be false ones, since borrows run upwards: only the first counts, and whether there is any.
+extension UInt64 {
+    @inline(__always)
+    func bytes(equalTo byte: UInt8) -> UInt64 {
+        (self ^ UInt64(byte) &* 0x0101_0101_0101_0101).bytes(below: 1)
+    }
+
+    /// `byte` is at most 128.
+    @inline(__always)
+    func bytes(below byte: UInt8) -> UInt64 {
+        (self &- UInt64(byte) &* 0x0101_0101_0101_0101) & ~self & 0x8080_8080_8080_8080
     }
 }

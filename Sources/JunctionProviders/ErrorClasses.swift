@@ -1,5 +1,5 @@
-// What a provider's error means, the same for all wire formats: its status, its codes and, where providers have no
-// code, words of its message. Codes and texts from the providers' error pages.
+// What a provider's error means, the same for all wire formats: its status, its codes and, where providers
+// have no code, words of its message. Codes and texts from the providers' error pages.
 import JunctionRouting
 
 /// What a provider says about an error.
@@ -56,7 +56,9 @@ extension ProviderError {
     /// A refused key is never quoted, nor what stands around it.
     private func explanation(_ kind: Failure.Kind, _ status: Int) -> String {
         let opening = status < 400 ? "the provider answered with an error" : "the provider answered \(status)"
-        if kind == .authentication || status == 401 || status == 403 { return "\(opening): access was refused" }
+        if kind == .authentication || status == 401 || status == 403 {
+            return "\(opening): access was refused"
+        }
         let words = message.isEmpty ? [type, code].filter { !$0.isEmpty }.joined(separator: ", ") : message
         if words.isEmpty { return opening }
         let place = parameter.isEmpty || words.contains(parameter) ? "" : " (\(readable(parameter)))"
@@ -94,12 +96,14 @@ private let keyTexts = ["incorrect api key", "invalid api key", "api key not val
 
 /// In lower case.
 private let contextWindowTexts = [
-    "context_length_exceeded", "maximum context length", "context window", "context length", "prompt is too long",
+    "context_length_exceeded", "maximum context length", "context window", "context length",
+    "prompt is too long",
     "input is too long", "input tokens exceed", "maximum prompt length", "too many tokens in the prompt",
 ]
 
 /// In lower case.
 private let contentPolicyTexts = [
-    "content management policy", "content policy", "content_policy_violation", "usage policy", "usage policies",
+    "content management policy", "content policy", "content_policy_violation", "usage policy",
+    "usage policies",
     "content filter", "input was flagged", "safety system", "responsibleaipolicyviolation",
 ]

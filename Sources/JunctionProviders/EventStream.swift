@@ -3,7 +3,7 @@
 import Glibc
 
 struct EventStream: ~Copyable {
-    /// An event; its data is valid until more bytes come.
+    /// An event; its data is valid until the next is asked for.
     struct Event {
         let data: UnsafeRawBufferPointer
         /// Whether the event's type is `error`; other types do not matter here.
@@ -12,7 +12,8 @@ struct EventStream: ~Copyable {
 
     /// Most bytes of an event.
     let bytesMax: Int
-    private var buffer = ByteBuffer()
+    /// Thousands of streams wait at a time, each with its buffer.
+    private var buffer = ByteBuffer(keeping: 32 << 10)
     /// Where the line starts whose end is looked for, and up to where it was looked for.
     private var line = 0
     private var scanned = 0
@@ -61,6 +62,11 @@ struct EventStream: ~Copyable {
             } else {
                 read(range)
             }
+        }
+        if line == buffer.count, data == nil {
+            buffer.removeAll()
+            line = 0
+            scanned = 0
         }
         return nil
     }
@@ -126,14 +132,18 @@ struct EventStream: ~Copyable {
                 scanned = line
             }
         }
-        while scanned + 16 <= buffer.count {
-            let block = buffer.start.loadUnaligned(fromByteOffset: scanned, as: SIMD16<UInt8>.self)
-            if any((block .== UInt8(ascii: "\n")) .| (block .== UInt8(ascii: "\r"))) { break }
-            scanned += 16
-        }
         while scanned < buffer.count {
-            if byte(scanned) == UInt8(ascii: "\n") || byte(scanned) == UInt8(ascii: "\r") { return scanned }
-            scanned += 1
+            // In steps, so that a stream without line feeds is not searched for them anew at each line.
+            let start = buffer.start + scanned
+            let count = min(buffer.count - scanned, 4096)
+            let lineFeed = memchr(start, 0x0a, count)
+            let countBefore = lineFeed.map { UnsafeRawPointer($0) - UnsafeRawPointer(start) } ?? count
+            if let carriageReturn = memchr(start, 0x0d, countBefore) {
+                scanned += UnsafeRawPointer(carriageReturn) - UnsafeRawPointer(start)
+                return scanned
+            }
+            scanned += countBefore
+            if lineFeed != nil { return scanned }
         }
         return nil
     }

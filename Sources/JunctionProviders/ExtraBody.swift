@@ -1,4 +1,5 @@
-// Members that a deployment's configuration adds to the body of its requests. Read once, when the configuration is.
+// Members that a deployment's configuration adds to the body of its requests. Read once, when the
+// configuration is.
 
 /// Members added to each request of a deployment that does not set them itself.
 public struct ExtraBody: Sendable {

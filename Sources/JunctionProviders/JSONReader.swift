@@ -55,7 +55,8 @@ struct JSONValue {
         case UInt8(ascii: "["): return .array
         case UInt8(ascii: "\""):
             let start = strings + Int(payload)
-            return .text(JSONText(UnsafeRawBufferPointer(start: start + 4, count: Int(start.loadUnaligned(as: UInt32.self)))))
+            let count = Int(start.loadUnaligned(as: UInt32.self))
+            return .text(JSONText(UnsafeRawBufferPointer(start: start + 4, count: count)))
         case UInt8(ascii: "l"): return .integer(Int64(bitPattern: word[1]))
         case UInt8(ascii: "u"): return .unsigned(word[1])
         case UInt8(ascii: "d"): return .number(Double(bitPattern: word[1]))
@@ -81,7 +82,8 @@ struct JSONValue {
         switch kind {
         case .integer(let value): value
         case .unsigned: Int64.max
-        case .number(let value): Int64(exactly: value.rounded(.towardZero)) ?? (value < 0 ? Int64.min : Int64.max)
+        case .number(let value):
+            Int64(exactly: value.rounded(.towardZero)) ?? (value < 0 ? Int64.min : Int64.max)
         default: nil
         }
     }
@@ -141,7 +143,8 @@ struct JSONText {
     }
 
     static func == (text: JSONText, bytes: UnsafeRawBufferPointer) -> Bool {
-        text.count == bytes.count && (text.isEmpty || memcmp(text.bytes.baseAddress!, bytes.baseAddress!, text.count) == 0)
+        text.count == bytes.count
+            && (text.isEmpty || memcmp(text.bytes.baseAddress!, bytes.baseAddress!, text.count) == 0)
     }
 }
 

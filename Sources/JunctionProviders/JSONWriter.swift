@@ -1,35 +1,44 @@
 // JSON texts, written straight from bytes into a buffer that is kept.
 internal import CJSON
+import Glibc
 import JunctionProtobuf
 
 /// A JSON text in the making. The caller puts the commas where they belong. Confined to one thread.
 final class JSONWriter {
-    private var buffer = ByteBuffer()
+    /// Behind a pointer, since Swift would check each access to a class's variable for another under way.
+    private let buffer = UnsafeMutablePointer<ByteBuffer>.allocate(capacity: 1)
+
+    init() { buffer.initialize(to: ByteBuffer(keeping: 1 << 20)) }
+
+    deinit {
+        buffer.deinitialize(count: 1)
+        buffer.deallocate()
+    }
 
     /// The text so far, with bytes behind it that may be read; valid until more is written.
-    var bytes: UnsafeRawBufferPointer { buffer.bytes }
-    var count: Int { buffer.count }
+    var bytes: UnsafeRawBufferPointer { buffer.pointee.bytes }
+    var count: Int { buffer.pointee.count }
 
-    func removeAll() { buffer.removeAll() }
+    func removeAll() { buffer.pointee.removeAll() }
 
     /// Takes back what was written from `place` on.
-    func removeAll(from place: Int) { buffer.removeAll(from: place) }
+    func removeAll(from place: Int) { buffer.pointee.removeAll(from: place) }
 
     /// Text that is JSON already.
     func raw(_ text: StaticString) {
-        buffer.append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        buffer.pointee.append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     func raw(_ text: String) {
         var text = text
-        text.withUTF8 { buffer.append(UnsafeRawBufferPointer($0)) }
+        text.withUTF8 { buffer.pointee.append(UnsafeRawBufferPointer($0)) }
     }
 
-    func raw(_ bytes: UnsafeRawBufferPointer) { buffer.append(bytes) }
+    func raw(_ bytes: UnsafeRawBufferPointer) { buffer.pointee.append(bytes) }
 
     func byte(_ byte: UInt8) {
-        buffer.reserve(1).storeBytes(of: byte, as: UInt8.self)
-        buffer.fill(1)
+        buffer.pointee.reserve(1).storeBytes(of: byte, as: UInt8.self)
+        buffer.pointee.fill(1)
     }
 
     /// A string.
@@ -84,55 +93,14 @@ final class JSONWriter {
     func escaped(_ text: Text) { escaped(UnsafeRawBufferPointer(start: text.pointer, count: text.count)) }
 
     private func escaped(_ text: UnsafeRawBufferPointer) {
-        guard let source = text.baseAddress else { return }
-        var at = 0
-        while at < text.count {
-            at += copyUnescaped(UnsafeRawBufferPointer(rebasing: text[at...]))
-            guard at < text.count else { return }
-            escape(source.load(fromByteOffset: at, as: UInt8.self))
-            at += 1
+        var rest = text[...]
+        while !rest.isEmpty {
+            let block = UnsafeRawBufferPointer(rebasing: rest.prefix(4096))
+            let to = buffer.pointee.reserve(block.count * 6 + 8)
+            buffer.pointee.fill(writeEscaped(block, to: to))
+            rest = rest.dropFirst(block.count)
         }
     }
-
-    /// Copies up to the first quote, backslash or control character, and says how far that was.
-    private func copyUnescaped(_ text: UnsafeRawBufferPointer) -> Int {
-        let source = text.baseAddress!
-        let to = buffer.reserve(text.count)
-        var at = 0
-        while at + 16 <= text.count {
-            let block = source.loadUnaligned(fromByteOffset: at, as: SIMD16<UInt8>.self)
-            let special = (block .< 0x20) .| (block .== 0x22) .| (block .== 0x5c)
-            if any(special) { break }
-            to.storeBytes(of: block, toByteOffset: at, as: SIMD16<UInt8>.self)
-            at += 16
-        }
-        while at < text.count {
-            let byte = source.load(fromByteOffset: at, as: UInt8.self)
-            if byte < 0x20 || byte == 0x22 || byte == 0x5c { break }
-            to.storeBytes(of: byte, toByteOffset: at, as: UInt8.self)
-            at += 1
-        }
-        buffer.fill(at)
-        return at
-    }
-
-    private func escape(_ character: UInt8) {
-        switch character {
-        case UInt8(ascii: "\""): raw(#"\""#)
-        case UInt8(ascii: "\\"): raw(#"\\"#)
-        case UInt8(ascii: "\n"): raw(#"\n"#)
-        case UInt8(ascii: "\r"): raw(#"\r"#)
-        case UInt8(ascii: "\t"): raw(#"\t"#)
-        default:
-            raw(#"\u00"#)
-            byte(character < 0x10 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
-            byte(JSONWriter.hexadecimal[Int(character & 15)])
-        }
-    }
-
-    private static let hexadecimal: InlineArray<16, UInt8> = [
-        48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 97, 98, 99, 100, 101, 102,
-    ]
 
     func integer(_ value: Int64) {
         if value < 0 { byte(UInt8(ascii: "-")) }
@@ -153,32 +121,82 @@ final class JSONWriter {
 
     /// A number in its shortest form. Must be finite.
     func number(_ value: Double) {
-        buffer.fill(junction_json_write_double(value, buffer.reserve(32).assumingMemoryBound(to: CChar.self)))
+        let to = buffer.pointee.reserve(32).assumingMemoryBound(to: CChar.self)
+        buffer.pointee.fill(junction_json_write_double(value, to))
     }
 
     /// A number in the shortest form that reads back as the same Float. Must be finite.
     func number(_ value: Float) {
-        buffer.fill(junction_json_write_float(value, buffer.reserve(32).assumingMemoryBound(to: CChar.self)))
+        let to = buffer.pointee.reserve(32).assumingMemoryBound(to: CChar.self)
+        buffer.pointee.fill(junction_json_write_float(value, to))
     }
 
     func bool(_ value: Bool) { raw(value ? "true" : "false") }
 
     /// Bytes in base64 (RFC 4648 section 4), without quotes.
     func base64(_ bytes: Span<UInt8>) {
-        let to = buffer.reserve((bytes.count + 2) / 3 * 4).assumingMemoryBound(to: UInt8.self)
-        buffer.fill(bytes.withUnsafeBufferPointer { encodeBase64($0, to: to) })
+        let to = buffer.pointee.reserve((bytes.count + 2) / 3 * 4).assumingMemoryBound(to: UInt8.self)
+        buffer.pointee.fill(bytes.withUnsafeBufferPointer { encodeBase64($0, to: to) })
     }
+}
+
+/// Writes what stands for `text` between quotes, and returns the bytes written: at most six for one.
+private func writeEscaped(_ text: UnsafeRawBufferPointer, to: UnsafeMutableRawPointer) -> Int {
+    guard let source = text.baseAddress else { return 0 }
+    let count = text.count
+    var at = 0
+    var out = 0
+    while at < count {
+        if at &+ 8 <= count {
+            let eight = source.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            to.storeBytes(of: eight, toByteOffset: out, as: UInt64.self)
+            let special = eight.bytes(below: 0x20) | eight.bytes(equalTo: 0x22) | eight.bytes(equalTo: 0x5c)
+            let plain = special == 0 ? 8 : special.trailingZeroBitCount &>> 3
+            at &+= plain
+            out &+= plain
+            if special == 0 { continue }
+        }
+        let byte = source.load(fromByteOffset: at, as: UInt8.self)
+        at += 1
+        out += writeEscaped(byte, to: to + out)
+    }
+    return out
+}
+
+private func writeEscaped(_ byte: UInt8, to: UnsafeMutableRawPointer) -> Int {
+    let short: UInt8
+    switch byte {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"): short = byte
+    case UInt8(ascii: "\n"): short = UInt8(ascii: "n")
+    case UInt8(ascii: "\r"): short = UInt8(ascii: "r")
+    case UInt8(ascii: "\t"): short = UInt8(ascii: "t")
+    case 0..<0x20:
+        memcpy(to, ("\\u00" as StaticString).utf8Start, 4)
+        to.storeBytes(of: UInt8(ascii: "0") + byte >> 4, toByteOffset: 4, as: UInt8.self)
+        to.storeBytes(
+            of: ("0123456789abcdef" as StaticString).utf8Start[Int(byte & 15)], toByteOffset: 5,
+            as: UInt8.self)
+        return 6
+    default:
+        to.storeBytes(of: byte, as: UInt8.self)
+        return 1
+    }
+    to.storeBytes(of: UInt8(ascii: "\\"), as: UInt8.self)
+    to.storeBytes(of: short, toByteOffset: 1, as: UInt8.self)
+    return 2
 }
 
 /// Writes base64 and returns the bytes written.
 private func encodeBase64(_ bytes: UnsafeBufferPointer<UInt8>, to: UnsafeMutablePointer<UInt8>) -> Int {
-    let alphabet = ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" as StaticString).utf8Start
+    let alphabet = ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" as StaticString)
+        .utf8Start
     var out = 0
     var at = 0
     while at < bytes.count {
         let left = bytes.count - at
         let group =
-            UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0) | (left > 2 ? UInt32(bytes[at + 2]) : 0)
+            UInt32(bytes[at]) << 16 | (left > 1 ? UInt32(bytes[at + 1]) << 8 : 0)
+            | (left > 2 ? UInt32(bytes[at + 2]) : 0)
         to[out] = alphabet[Int(group >> 18)]
         to[out + 1] = alphabet[Int(group >> 12 & 63)]
         to[out + 2] = left > 1 ? alphabet[Int(group >> 6 & 63)] : UInt8(ascii: "=")

@@ -21,6 +21,7 @@ public struct OpenAIQuirks: OptionSet, Sendable, Hashable {
     /// A base without a path means the base with `/v1`: LiteLLM's users give the base of the native API.
     public static let versionedPath = OpenAIQuirks(rawValue: 1 << 6)
 
+    static let openAI: OpenAIQuirks = [.developerRole, .newMaxTokens]
     static let mistral: OpenAIQuirks = [.noStreamOptions, .randomSeed, .toolChoiceAny]
 }
 

@@ -1,5 +1,6 @@
-// OpenAI's chat completions: answers whole and streamed, and errors, as OpenAI documents them and as those who
-// follow it send them. Unknown members are passed over. Source: platform.openai.com/docs/api-reference/chat.
+// OpenAI's chat completions: answers whole and streamed, and errors, as OpenAI documents them and as those
+// who follow it send them. Unknown members are passed over. Source:
+// platform.openai.com/docs/api-reference/chat.
 internal import JunctionMessages
 internal import JunctionProtobuf
 internal import JunctionRouting
@@ -29,7 +30,9 @@ func readOpenAIAnswer(_ json: JSONValue, in arena: Arena) throws(AnswerProblem) 
 /// Refuses what came in an answer's stead.
 private func checkWhole(_ json: JSONValue) throws(AnswerProblem) {
     if let error = openAIError(within: json) { throw .error(error) }
-    guard let choices = json["choices"], choices.elements.contains(where: { $0["message"]?.isObject ?? false }) else {
+    guard let choices = json["choices"],
+        choices.elements.contains(where: { $0["message"]?.isObject ?? false })
+    else {
         throw .malformed("has no choices")
     }
 }
@@ -68,7 +71,8 @@ private func readMessage(
             message.content = content.text
             if !content.reasoning.isEmpty { choice.reasoning = content.reasoning }
         case "refusal": if let text = value.text { message.refusal = arena.text(text) }
-        case "reasoning_content", "reasoning": if let text = value.text { choice.reasoning = arena.text(text) }
+        case "reasoning_content", "reasoning":
+            if let text = value.text { choice.reasoning = arena.text(text) }
         case "tool_calls": readToolCalls(value, into: message, in: arena)
         case "function_call" where value.isObject:
             message.setToolCalls(count: 1, in: arena)[0].function = readFunction(value, in: arena)
@@ -116,7 +120,9 @@ struct OpenAIStream {
     ) throws(AnswerProblem) -> AnswerPiece {
         if isEndMarker(event) { return try end() }
         if event.data.allSatisfy({ $0 == 0x20 || $0 == 0x0a }) { return AnswerPiece() }
-        guard let json = reader.read(event.data), json.isObject else { throw .malformed("has an event that is no JSON object") }
+        guard let json = reader.read(event.data), json.isObject else {
+            throw .malformed("has an event that is no JSON object")
+        }
         if let error = event.isError ? openAIError(json) : openAIError(within: json) { throw .error(error) }
         return try read(json, in: arena)
     }
@@ -129,9 +135,11 @@ struct OpenAIStream {
         return piece
     }
 
-    /// The stream ended where no event did. It is whole with its end marker, also when the marker lacks its line
-    /// end; a provider that never sends one has given a finish reason. Anything else was cut.
-    mutating func end(behind rest: EventStream.Event?, _ quirks: OpenAIQuirks) throws(AnswerProblem) -> AnswerPiece {
+    /// The stream ended where no event did. It is whole with its end marker, also when the marker lacks its
+    /// line end; a provider that never sends one has given a finish reason. Anything else was cut.
+    mutating func end(behind rest: EventStream.Event?, _ quirks: OpenAIQuirks) throws(AnswerProblem)
+        -> AnswerPiece
+    {
         if let rest, isEndMarker(rest) { return try end() }
         if quirks.contains(.noDoneMarker), hasFinishReason { return try end() }
         throw .cut
@@ -201,7 +209,9 @@ struct OpenAIStream {
             }
             if let gained, readDelta(gained, into: choice, in: arena) { change = .content }
             if choice.finishReason != .unspecified { hasFinishReason = true }
-            if change == .none, choice.finishReason != .unspecified || choice.logprobs != nil { change = .other }
+            if change == .none, choice.finishReason != .unspecified || choice.logprobs != nil {
+                change = .other
+            }
         }
         return change
     }
@@ -295,7 +305,8 @@ private func finishReason(_ json: JSONValue) throws(AnswerProblem) -> JunctionV1
     // OpenRouter and Mistral; DeepSeek. What came before is not an answer.
     case "error": throw .error(ProviderError(message: "the answer broke off", type: "server_error"))
     case "insufficient_system_resource":
-        throw .error(ProviderError(message: "the answer broke off for want of resources", type: "overloaded_error"))
+        throw .error(
+            ProviderError(message: "the answer broke off for want of resources", type: "overloaded_error"))
     default: return .other
     }
 }
@@ -303,14 +314,18 @@ private func finishReason(_ json: JSONValue) throws(AnswerProblem) -> JunctionV1
 private func readLogprobs(_ json: JSONValue, in arena: Arena) -> JunctionV1.Logprobs.View? {
     guard let content = json["content"], content.isArray else { return nil }
     let logprobs = JunctionV1.Logprobs.View(in: arena)
-    for (element, token) in zip(content.elements, logprobs.setContent(count: content.elements.count, in: arena)) {
+    for (element, token) in zip(
+        content.elements, logprobs.setContent(count: content.elements.count, in: arena))
+    {
         for (key, value) in element.members {
             switch key {
             case "token": if let text = value.text { token.token = arena.text(text) }
             case "logprob": token.logprob = value.number ?? 0
             case "bytes": token.tokenBytes = readBytes(value, in: arena)
             case "top_logprobs":
-                for (element, top) in zip(value.elements, token.setTop(count: value.elements.count, in: arena)) {
+                for (element, top) in zip(
+                    value.elements, token.setTop(count: value.elements.count, in: arena))
+                {
                     readTopLogprob(element, into: top, in: arena)
                 }
             default: break
@@ -339,7 +354,7 @@ private func readBytes(_ json: JSONValue, in arena: Arena) -> ByteView {
 /// Nil when there is none, or one that says nothing.
 private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
     guard json.isObject else { return nil }
-    var usage = TokenUsage()
+    var usage = TokenUsage(prompt: 0, completion: 0)
     var total = 0
     for (key, value) in json.members {
         switch key {
@@ -356,7 +371,7 @@ private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
     if usage.reasoning > 0, total == usage.prompt + usage.completion + usage.reasoning {
         usage.completion += usage.reasoning
     }
-    return usage == TokenUsage() ? nil : usage
+    return usage == TokenUsage(prompt: 0, completion: 0) ? nil : usage
 }
 
 /// Bounded, so that sums cannot overflow.
@@ -414,12 +429,14 @@ private func providerError(_ json: JSONValue) -> ProviderError {
     return error
 }
 
-/// A message as text, or as FastAPI's servers send it: `[{"loc": […], "msg": "…"}]`, also within `detail`.
+/// A message as text, or as FastAPI's servers send it: `[{"loc": […], "msg": "…"}]`, also within
+/// `detail`.
 private func words(_ json: JSONValue) -> String {
     if let text = json.text { return String(text) }
     if json.isObject { return (json["detail"] ?? json["message"] ?? json["msg"]).map(words) ?? "" }
     return json.elements.prefix(3).map { element in
-        let place = element["loc"]?.elements.map { $0.text.map(String.init) ?? "\($0.integer ?? 0)" }.joined(separator: ".")
+        let place = element["loc"]?.elements.map { $0.text.map(String.init) ?? "\($0.integer ?? 0)" }.joined(
+            separator: ".")
         return [place, element["msg"]?.text.map(String.init)].compactMap { $0 }.joined(separator: ": ")
     }.joined(separator: "; ")
 }

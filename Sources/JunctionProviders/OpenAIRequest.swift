@@ -33,7 +33,9 @@ extension BodyWriter {
 
     // MARK: Messages
 
-    private func writeMessages(_ completion: JunctionV1.Completion.View, _ quirks: OpenAIQuirks) throws(Failure) {
+    private func writeMessages(_ completion: JunctionV1.Completion.View, _ quirks: OpenAIQuirks)
+        throws(Failure)
+    {
         for (index, message) in completion.messages.enumerated() {
             writer.raw(index == 0 ? "[{" : ",{")
             writer.raw(#""role":"#)
@@ -43,7 +45,8 @@ extension BodyWriter {
             case .user: writer.raw(#""user""#)
             case .assistant: writer.raw(#""assistant""#)
             case .tool: writer.raw(#""tool""#)
-            case .unspecified, .unrecognized: throw wrong("completion.messages[\(index)].role", "is not one that providers have")
+            case .unspecified, .unrecognized:
+                throw wrong("completion.messages[\(index)].role", "is not one that providers have")
             }
             try writeContent(message, index)
             write("name", message.name)
@@ -59,7 +62,11 @@ extension BodyWriter {
         writer.raw(#","content":"#)
         if message.parts.isEmpty {
             let standsAlone = message.toolCalls.isEmpty && message.refusal.isEmpty
-            if message.content.isEmpty && !standsAlone { writer.raw("null") } else { writer.string(message.content) }
+            if message.content.isEmpty && !standsAlone {
+                writer.raw("null")
+            } else {
+                writer.string(message.content)
+            }
             return
         }
         for (place, part) in message.parts.enumerated() {
@@ -84,7 +91,9 @@ extension BodyWriter {
         case .url(let url): writer.string(url)
         case .data(let data):
             guard !image.mediaType.isEmpty else {
-                throw wrong("completion.messages[\(index)].parts[\(place)].image.media_type", "is empty: say what `data` is")
+                throw wrong(
+                    "completion.messages[\(index)].parts[\(place)].image.media_type",
+                    "is empty: say what `data` is")
             }
             writer.raw(#""data:"#)
             writer.escaped(image.mediaType)
@@ -92,7 +101,9 @@ extension BodyWriter {
             writer.base64(data.bytes)
             writer.raw(#"""#)
         case nil:
-            throw wrong("completion.messages[\(index)].parts[\(place)].image.source", "is not set: give `url` or `data`")
+            throw wrong(
+                "completion.messages[\(index)].parts[\(place)].image.source",
+                "is not set: give `url` or `data`")
         }
         write("detail", image.detail)
         writer.raw("}}")
@@ -145,7 +156,9 @@ extension BodyWriter {
         if bias.isEmpty { return }
         member("logit_bias")
         for (index, entry) in bias.enumerated() {
-            guard entry.value.isFinite else { throw wrong("completion.logit_bias[\(entry.key)]", "is not a finite number") }
+            guard entry.value.isFinite else {
+                throw wrong("completion.logit_bias[\(entry.key)]", "is not a finite number")
+            }
             writer.raw(index == 0 ? #"{""# : #",""#)
             writer.integer(Int64(entry.key))
             writer.raw(#"":"#)
@@ -154,7 +167,8 @@ extension BodyWriter {
         writer.raw("}")
     }
 
-    private func writeTools(_ completion: JunctionV1.Completion.View, _ quirks: OpenAIQuirks) throws(Failure) {
+    private func writeTools(_ completion: JunctionV1.Completion.View, _ quirks: OpenAIQuirks) throws(Failure)
+    {
         if !completion.tools.isEmpty {
             member("tools")
             for (index, tool) in completion.tools.enumerated() {
@@ -180,7 +194,9 @@ extension BodyWriter {
     }
 
     private func writeTool(_ tool: JunctionV1.Tool.View, _ index: Int) throws(Failure) {
-        guard let function = tool.function else { throw wrong("completion.tools[\(index)].function", "is not set") }
+        guard let function = tool.function else {
+            throw wrong("completion.tools[\(index)].function", "is not set")
+        }
         writer.raw(#"{"type":"function","function":{"name":"#)
         writer.string(function.name)
         write("description", function.description)

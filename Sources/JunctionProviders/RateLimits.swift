@@ -48,13 +48,15 @@ struct AnswerHeaders {
         case 11 where equal(name, "retry-after"):
             retryAfter = duration(value)
             if retryAfter == nil { retryDate = secondsSince1970(httpDate: value) }
-        case 14 where equal(name, "retry-after-ms"): retryAfterMilliseconds = duration(value).map { $0 / 1000 }
+        case 14 where equal(name, "retry-after-ms"):
+            retryAfterMilliseconds = duration(value).map { $0 / 1000 }
         case 24 where equal(name, "x-ratelimit-limit-tokens"): rateLimits.tokens.limit = limit(value)
         case 24 where equal(name, "x-ratelimit-reset-tokens"): rateLimits.tokens.reset = duration(value)
         case 26 where equal(name, "x-ratelimit-limit-requests"): rateLimits.requests.limit = limit(value)
         case 26 where equal(name, "x-ratelimit-reset-requests"): rateLimits.requests.reset = duration(value)
         case 28 where equal(name, "x-ratelimit-remaining-tokens"): rateLimits.tokens.remaining = whole(value)
-        case 30 where equal(name, "x-ratelimit-remaining-requests"): rateLimits.requests.remaining = whole(value)
+        case 30 where equal(name, "x-ratelimit-remaining-requests"):
+            rateLimits.requests.remaining = whole(value)
         default: break
         }
     }
@@ -84,8 +86,8 @@ private func equal(_ name: Span<UInt8>, _ lowercase: StaticString) -> Bool {
     return true
 }
 
-/// A duration: seconds, with or without a fraction (`7`, `0.5`), or as Go writes it (`6m0s`, `12ms`, `1h2m3.5s`).
-/// Nil when it is neither, or longer than thirty years.
+/// A duration: seconds, with or without a fraction (`7`, `0.5`), or as Go writes it (`6m0s`, `12ms`,
+/// `1h2m3.5s`). Nil when it is neither, or longer than thirty years.
 func duration(_ text: Span<UInt8>) -> Duration? {
     var at = 0
     var sum = Duration.zero
@@ -134,10 +136,12 @@ private func decimal(_ text: Span<UInt8>, _ at: inout Int) -> Duration? {
 /// The time of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`, since 1970. Nil for the two obsolete forms.
 private func secondsSince1970(httpDate text: Span<UInt8>) -> Duration? {
     guard text.count == 29, let day = number(text, 5..<7), let year = number(text, 12..<16),
-        let hour = number(text, 17..<19), let minute = number(text, 20..<22), let second = number(text, 23..<25),
+        let hour = number(text, 17..<19), let minute = number(text, 20..<22),
+        let second = number(text, 23..<25),
         let month = (0..<12).first(where: { monthEquals(text, $0) })
     else { return nil }
-    return .seconds(daysSince1970(year: year, month: month + 1, day: day) * 86400 + hour * 3600 + minute * 60 + second)
+    return .seconds(
+        daysSince1970(year: year, month: month + 1, day: day) * 86400 + hour * 3600 + minute * 60 + second)
 }
 
 private func monthEquals(_ text: Span<UInt8>, _ month: Int) -> Bool {

@@ -21,29 +21,31 @@ public struct ProviderSpec: Sendable, Hashable {
 
 public enum Registry {
     static let providers: [ProviderSpec] = [
-        ProviderSpec("openai", .openAI([.developerRole, .newMaxTokens]), "https://api.openai.com/v1", key: "OPENAI_API_KEY"),
-        ProviderSpec("mistral", .openAI(.mistral), "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY"),
-        ProviderSpec("groq", .openAI([]), "https://api.groq.com/openai/v1", key: "GROQ_API_KEY"),
-        ProviderSpec("together_ai", .openAI([]), "https://api.together.xyz/v1", key: "TOGETHERAI_API_KEY"),
-        ProviderSpec("deepseek", .openAI([]), "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY"),
-        ProviderSpec("openrouter", .openAI([]), "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY"),
-        ProviderSpec("fireworks_ai", .openAI([]), "https://api.fireworks.ai/inference/v1", key: "FIREWORKS_AI_API_KEY"),
-        ProviderSpec("xai", .openAI([]), "https://api.x.ai/v1", key: "XAI_API_KEY"),
-        ProviderSpec("perplexity", .openAI(.noDoneMarker), "https://api.perplexity.ai", key: "PERPLEXITYAI_API_KEY"),
-        ProviderSpec("hyperbolic", .openAI([]), "https://api.hyperbolic.xyz/v1", key: "HYPERBOLIC_API_KEY"),
-        ProviderSpec("ollama", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
-        ProviderSpec("ollama_chat", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
-        ProviderSpec("hosted_vllm", .openAI([]), nil, key: nil),
-        ProviderSpec("vllm", .openAI([]), nil, key: nil),
-        ProviderSpec("sglang", .openAI([]), nil, key: nil),
-        ProviderSpec("lm_studio", .openAI([]), nil, key: nil),
-        ProviderSpec("litellm_proxy", .openAI([]), nil, key: nil),
-        ProviderSpec("custom_openai", .openAI([]), nil, key: nil),
+        .init("openai", .openAI(.openAI), "https://api.openai.com/v1", key: "OPENAI_API_KEY"),
+        .init("mistral", .openAI(.mistral), "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY"),
+        .init("groq", .openAI([]), "https://api.groq.com/openai/v1", key: "GROQ_API_KEY"),
+        .init("together_ai", .openAI([]), "https://api.together.xyz/v1", key: "TOGETHERAI_API_KEY"),
+        .init("deepseek", .openAI([]), "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY"),
+        .init("openrouter", .openAI([]), "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY"),
+        .init(
+            "fireworks_ai", .openAI([]), "https://api.fireworks.ai/inference/v1", key: "FIREWORKS_AI_API_KEY"),
+        .init("xai", .openAI([]), "https://api.x.ai/v1", key: "XAI_API_KEY"),
+        .init("perplexity", .openAI(.noDoneMarker), "https://api.perplexity.ai", key: "PERPLEXITYAI_API_KEY"),
+        .init("hyperbolic", .openAI([]), "https://api.hyperbolic.xyz/v1", key: "HYPERBOLIC_API_KEY"),
+        .init("ollama", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
+        .init("ollama_chat", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
+        .init("hosted_vllm", .openAI([]), nil, key: nil),
+        .init("vllm", .openAI([]), nil, key: nil),
+        .init("sglang", .openAI([]), nil, key: nil),
+        .init("lm_studio", .openAI([]), nil, key: nil),
+        .init("litellm_proxy", .openAI([]), nil, key: nil),
+        .init("custom_openai", .openAI([]), nil, key: nil),
     ]
 
     /// Providers that LiteLLM has and whose wire format Junction does not speak yet.
     public static let notYet: Set<String> = [
-        "azure", "azure_ai", "anthropic", "cohere", "cohere_chat", "gemini", "vertex_ai", "bedrock", "sagemaker",
+        "azure", "azure_ai", "anthropic", "cohere", "cohere_chat", "gemini", "vertex_ai", "bedrock",
+        "sagemaker",
     ]
 
     /// The names of all providers, in the order of the table.
@@ -54,8 +56,8 @@ public enum Registry {
         providers.first { $0.name == name }
     }
 
-    /// Splits a deployment's `model`, such as `groq/llama-3.3-70b-versatile`, at its first slash. A model without
-    /// a prefix is OpenAI's, as LiteLLM has it.
+    /// Splits a deployment's `model`, such as `groq/llama-3.3-70b-versatile`, at its first slash. A model
+    /// without a prefix is OpenAI's, as LiteLLM has it.
     public static func split(_ model: String) -> (provider: String, model: String) {
         guard let slash = model.firstIndex(of: "/") else { return ("openai", model) }
         return (String(model[..<slash]), String(model[model.index(after: slash)...]))

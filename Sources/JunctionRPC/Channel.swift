@@ -1,5 +1,5 @@
-// A client's way to one server: a connection that is made when it is needed and made again when it is lost, on
-// a loop thread of its own. Generated stubs call it.
+// A client's way to one server: a connection that is made when it is needed and made again when it is lost,
+// on a loop thread of its own. Generated stubs call it.
 public import JunctionProtobuf
 import JunctionTransport
 import Synchronization
@@ -86,7 +86,8 @@ public final class Channel: Sendable {
         var head = [
             HeaderField(":method", "POST"), HeaderField(":scheme", "http"), HeaderField(":path", path),
             HeaderField(":authority", authority), HeaderField("te", "trailers"),
-            HeaderField("content-type", "application/grpc"), HeaderField("user-agent", "grpc-swift-junction/0.1.0"),
+            HeaderField("content-type", "application/grpc"),
+            HeaderField("user-agent", "grpc-swift-junction/0.1.0"),
             HeaderField("grpc-accept-encoding", "identity"),
         ]
         if let timeout = options.timeout { head.append(HeaderField("grpc-timeout", timeout.grpcTimeout)) }
@@ -169,4 +170,3 @@ private final class Reader<Response: ProtobufMessage>: Sendable {
 extension Status {
     fileprivate static let cancelledByCaller = Status(.cancelled, "the caller cancelled the call")
 }
-

@@ -1,4 +1,5 @@
-// The connection behind a channel: made with the first call, made again after it is lost, and the calls on it.
+// The connection behind a channel: made with the first call, made again after it is lost; and the calls on
+// it.
 import JunctionProtobuf
 import JunctionTransport
 import Synchronization

@@ -177,11 +177,12 @@ final class ClientStream: HTTP2StreamHandler, @unchecked Sendable {
 
     func endedRemotely() {
         if isOver { return }
-        if trailers.status == nil, deframer.isInsideMessage {
-            return cancel(Status(.internal, "the response ended inside a message"))
-        }
         let http = self.http
-        end(trailers.status ?? missingStatus)
+        var status = trailers.status ?? missingStatus
+        if status == .ok, deframer.isInsideMessage {
+            status = Status(.internal, "the response ended inside a message")
+        }
+        end(status)
         if !hasEndedRequests { http?.reset(HTTP2ErrorCode.cancel) }
     }
 

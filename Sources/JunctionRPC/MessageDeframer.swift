@@ -24,8 +24,10 @@ struct MessageDeframer: ~Copyable {
     var isInsideMessage: Bool { prefixCount > 0 }
 
     /// The next message in `data` from `offset` on, which moves behind what was taken; nil when the rest of
-    /// `data` is taken and ends no message. The message is valid until the next call, and no longer than `data`.
-    mutating func next(_ data: UnsafeRawBufferPointer, _ offset: inout Int) throws(Status) -> UnsafeRawBufferPointer? {
+    /// `data` is taken and ends no message. The message is valid until the next call, no longer than `data`.
+    mutating func next(_ data: UnsafeRawBufferPointer, _ offset: inout Int) throws(Status)
+        -> UnsafeRawBufferPointer?
+    {
         if prefixCount == 0, capacity > 0 { giveBuffer() }
         while prefixCount < MessageFramer.prefixBytes {
             guard offset < data.count else { return nil }
@@ -57,13 +59,17 @@ struct MessageDeframer: ~Copyable {
     private func checkPrefix() throws(Status) {
         let flag = prefix >> 32
         if flag == 1, hasUnknownEncoding {
-            throw Status(.unimplemented, "the message is compressed in a way that is not supported: send identity")
+            throw Status(
+                .unimplemented, "the message is compressed in an unknown way: send identity")
         }
-        if flag == 1 { throw Status(.internal, "the message is marked as compressed but no grpc-encoding is given") }
+        if flag == 1 {
+            throw Status(.internal, "the message is marked as compressed, without a grpc-encoding")
+        }
         if flag != 0 { throw Status(.internal, "the message's compressed flag is \(flag), not 0 or 1") }
         let length = UInt32(truncatingIfNeeded: prefix)
         if length > messageBytesMax {
-            throw Status(.resourceExhausted, "the message has \(length) bytes; the limit is \(messageBytesMax)")
+            throw Status(
+                .resourceExhausted, "the message has \(length) bytes; the limit is \(messageBytesMax)")
         }
     }
 

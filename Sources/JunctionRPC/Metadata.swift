@@ -1,5 +1,5 @@
-// The header fields that a caller sent beyond what gRPC itself needs. They stay raw bytes in the call's arena;
-// a `String` is made of what a handler asks for. Source: grpc/doc/PROTOCOL-HTTP2.md, "Custom-Metadata".
+// The header fields that a caller sent beyond what gRPC itself needs. They stay bytes in the call's arena; a
+// `String` is made of what a handler asks for. Source: grpc/doc/PROTOCOL-HTTP2.md, "Custom-Metadata".
 public import JunctionProtobuf
 
 /// What a caller sent beside its request. Valid as long as the stream it came from.

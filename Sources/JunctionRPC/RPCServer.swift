@@ -1,6 +1,6 @@
 // The server of one event loop: its connections, and what their calls share.
-public import JunctionTransport
 import JunctionProtobuf
+public import JunctionTransport
 
 /// Serves the methods of a registry on the connections it is given. Confined to its loop.
 public final class RPCServer {
@@ -11,7 +11,7 @@ public final class RPCServer {
     let scratch = Arena()
     private let limits: HTTP2Limits
     private var connections: [ObjectIdentifier: HTTP2Connection] = [:]
-    private var idleArenas: [Arena] = []
+    @exclusivity(unchecked) private var idleArenas: [Arena] = []
     private var whenDrained: (() -> Void)?
     private static let idleArenasMax = 256
 
@@ -27,7 +27,7 @@ public final class RPCServer {
     }
 
     /// Calls whose streams are open.
-    public internal(set) var callsUnderWay = 0
+    @exclusivity(unchecked) public internal(set) var callsUnderWay = 0
 
     /// Connections that are open.
     public var connectionCount: Int { connections.count }

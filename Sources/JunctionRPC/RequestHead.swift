@@ -2,7 +2,8 @@
 // Sources: grpc/doc/PROTOCOL-HTTP2.md, "Requests"; grpc/doc/statuscodes.md.
 import JunctionTransport
 
-/// The header fields of a request as far as gRPC needs them. No `String` is made of one that is as it should be.
+/// The header fields of a request as far as gRPC needs them. No `String` is made of one that is as it should
+/// be.
 struct RequestHead {
     private var isPOST = false
     private var isGRPC = false
@@ -64,7 +65,8 @@ struct RequestHead {
             return .refused(Status(.unimplemented, "there is no method \(unknownPath?.prefix(200) ?? "")"))
         }
         if hasMalformedTimeout {
-            return .refused(Status(.internal, "grpc-timeout is not 1 to 8 digits and one of H, M, S, m, u, n"))
+            return .refused(
+                Status(.internal, "grpc-timeout is not 1 to 8 digits and one of H, M, S, m, u, n"))
         }
         return .accepted(method)
     }

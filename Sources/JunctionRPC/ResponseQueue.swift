@@ -15,7 +15,9 @@ final class ResponseQueue<Response: ProtobufMessage>: ResponseSink {
         var readerWantsEnd = false
 
         mutating func take() -> Taken {
-            guard let (response, bytes) = responses.popFirst() else { return end.map { .end($0) } ?? .nothing }
+            guard let (response, bytes) = responses.popFirst() else {
+                return end.map { .end($0) } ?? .nothing
+            }
             bytesHeld -= bytes
             return .response(response)
         }
@@ -83,7 +85,9 @@ final class ResponseQueue<Response: ProtobufMessage>: ResponseSink {
         let (end, responses) = state.withLock { ($0.end ?? .ok, $0.responses) }
         guard end.code == .ok else { throw end }
         guard responses.count == 1, let response = responses.first?.response else {
-            throw Status(.unimplemented, "cardinality violation: the server sent \(responses.count) responses, not one")
+            throw Status(
+                .unimplemented, "cardinality violation: the server sent \(responses.count) responses, not one"
+            )
         }
         return response
     }

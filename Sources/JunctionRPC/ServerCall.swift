@@ -26,8 +26,8 @@ public struct ServerCall<Response: ProtobufMessage> {
         stream.finish(.ok)
     }
 
-    /// Answers with what `body` returns, or ends the call with the `Status` that it throws. `body` runs
-    /// off the loop, in a task that is cancelled when the caller leaves. The request's view is not valid in it:
+    /// Answers with what `body` returns, or ends the call with the `Status` that it throws. `body` runs off
+    /// the loop, in a task that is cancelled when the caller leaves. The request's view is not valid in it:
     /// copy what it needs into values first.
     public func answer(by body: @escaping @Sendable () async throws -> Response) {
         let answer = AsyncAnswer(self)

@@ -1,6 +1,6 @@
 // Which methods there are, and what turns their bytes into messages. Generated code fills it.
-public import JunctionProtobuf
 import Glibc
+public import JunctionProtobuf
 
 /// The methods that a server has. Confined to one loop, as the services in it are.
 public struct ServiceRegistry {
@@ -58,7 +58,9 @@ public struct ServiceRegistry {
 
     /// A server has few methods: comparing lengths first makes a walk over them cheaper than a hash.
     func method(at path: Span<UInt8>) -> Method? {
-        for method in methods where method.path.count == path.count && path.equals(method.path) { return method }
+        for method in methods where method.path.count == path.count && path.equals(method.path) {
+            return method
+        }
         return nil
     }
 }
@@ -95,7 +97,7 @@ public final class MessageReceiver<Request: ProtobufMessage>: MessageIntake {
 
     /// - Parameters:
     ///   - onMessage: called with each request, which is valid until it returns.
-    ///   - onEnd: called once when the caller has sent all; not when it leaves before (the delegate is told that).
+    ///   - onEnd: called once when the caller has sent all; when it leaves before, the delegate is told.
     public init(onMessage: @escaping (Request.View) -> Void, onEnd: @escaping () -> Void) {
         self.onMessage = onMessage
         self.onEnd = onEnd
@@ -129,10 +131,14 @@ extension Span<UInt8> {
 
     func starts(with literal: StaticString) -> Bool {
         count >= literal.utf8CodeUnitCount
-            && withUnsafeBufferPointer { memcmp($0.baseAddress!, literal.utf8Start, literal.utf8CodeUnitCount) == 0 }
+            && withUnsafeBufferPointer {
+                memcmp($0.baseAddress!, literal.utf8Start, literal.utf8CodeUnitCount) == 0
+            }
     }
 }
 
 extension String {
-    init(_ bytes: Span<UInt8>) { self = bytes.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) } }
+    init(_ bytes: Span<UInt8>) {
+        self = bytes.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
+    }
 }

@@ -1,5 +1,6 @@
 // How a call ended, as gRPC says it, and how that is written in trailers.
-// Sources: grpc/doc/statuscodes.md, grpc/doc/PROTOCOL-HTTP2.md, proposal A6 (retry push-back), google/rpc/status.proto.
+// Sources: grpc/doc/statuscodes.md, grpc/doc/PROTOCOL-HTTP2.md, gRPC proposal A6 (retry push-back),
+// google/rpc/status.proto.
 import JunctionTransport
 
 /// How a call ended. Anything but `ok` is an error.
@@ -59,21 +60,25 @@ extension Status.Code: CustomStringConvertible {
 // MARK: In trailers
 
 extension Status {
+    /// Bytes of a message that trailers carry at most: clients bound trailers, 8 KiB is usual.
+    private static let messageBytesMax = 2048
+
     /// The fields that carry the status in trailers.
     var fields: [HeaderField] {
         var fields = [HeaderField("grpc-status", String(code.rawValue))]
+        let message = message.cut(to: Status.messageBytesMax)
         if !message.isEmpty { fields.append(HeaderField("grpc-message", percentEncoded(message))) }
         if let retryPushback {
             fields.append(HeaderField("grpc-retry-pushback-ms", String(retryPushback.inMilliseconds)))
             if retryPushback >= .zero {
-                fields.append(HeaderField("grpc-status-details-bin", base64(details(retryPushback))))
+                fields.append(HeaderField("grpc-status-details-bin", base64(details(message, retryPushback))))
             }
         }
         return fields
     }
 
     /// A `google.rpc.Status` with one detail, a `google.rpc.RetryInfo`.
-    private func details(_ delay: Duration) -> [UInt8] {
+    private func details(_ message: String, _ delay: Duration) -> [UInt8] {
         let (seconds, attoseconds) = delay.components
         var duration = WireWriter()
         duration.varint(1, UInt64(seconds))
@@ -85,7 +90,7 @@ extension Status {
         any.bytes(2, retryInfo.written)
         var status = WireWriter()
         status.varint(1, UInt64(code.rawValue))
-        status.bytes(2, Array(message.utf8.prefix(1024)))
+        status.bytes(2, Array(message.utf8))
         status.bytes(3, any.written)
         return status.written
     }
@@ -114,6 +119,16 @@ private struct WireWriter {
             rest >>= 7
         }
         written.append(UInt8(rest))
+    }
+}
+
+extension String {
+    /// The text, or as much of its beginning as fits into so many bytes.
+    fileprivate func cut(to bytes: Int) -> String {
+        if utf8.count <= bytes { return self }
+        var end = utf8.index(startIndex, offsetBy: bytes - 3)
+        while end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
+        return String(self[..<end]) + "…"
     }
 }
 
@@ -179,7 +194,8 @@ extension Status {
     init(http2Error: UInt32) {
         switch http2Error {
         case HTTP2ErrorCode.connectionLost: self.init(.unavailable, "the connection to the server was lost")
-        case HTTP2ErrorCode.refusedStream: self.init(.unavailable, "the server refused the call before it began")
+        case HTTP2ErrorCode.refusedStream:
+            self.init(.unavailable, "the server refused the call before it began")
         case HTTP2ErrorCode.cancel: self.init(.cancelled, "the server cancelled the call")
         case HTTP2ErrorCode.enhanceYourCalm: self.init(.resourceExhausted, "the server asks for fewer calls")
         case HTTP2ErrorCode.noError: self.init(.internal, "the server ended the call without a status")

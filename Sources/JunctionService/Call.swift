@@ -105,7 +105,9 @@ final class Call: HTTPHandler, ServerStreamDelegate {
 
     func received(status: Int) { reader.begin(status: status) }
 
-    func received(headerName name: Span<UInt8>, value: Span<UInt8>) { reader.header(name: name, value: value) }
+    func received(headerName name: Span<UInt8>, value: Span<UInt8>) {
+        reader.header(name: name, value: value)
+    }
 
     func received(body: Span<UInt8>) {
         reader.append(body)
@@ -145,6 +147,9 @@ final class Call: HTTPHandler, ServerStreamDelegate {
                 worker.scratch.reset()
                 return
             }
+            if let first = held.first { delta.carry(identityOf: first, in: worker.scratch) }
+            // What else was held says nothing, but for a choice that ended without content.
+            held.removeAll { !$0.choices.contains { $0.finishReason != .unspecified } }
             commit()
         }
         for choice in delta.choices { contentBytes += choice.content.count }
@@ -239,5 +244,14 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         view.reasoningTokens = Int64(used.reasoning)
         view.estimated = usage == nil
         return view
+    }
+}
+
+extension JunctionV1.StreamResponse.View {
+    /// Says in this piece what the first of an answer says of the whole.
+    fileprivate func carry(identityOf first: JunctionV1.StreamResponse, in arena: Arena) {
+        id = arena.text(first.id)
+        model = arena.text(first.model)
+        createdUnixSeconds = first.createdUnixSeconds
     }
 }

@@ -18,7 +18,8 @@ final class MockTransfer {
     private var isPaused = false
 
     init(
-        _ settings: MockSettings, model: String, promptTokens: Int, isStreaming: Bool, fails: Bool, loop: EventLoop,
+        _ settings: MockSettings, model: String, promptTokens: Int, isStreaming: Bool, fails: Bool,
+        loop: EventLoop,
         handler: any HTTPHandler
     ) {
         self.settings = settings
@@ -78,7 +79,9 @@ final class MockTransfer {
     private func next(gap: Duration, tokens: Int) {
         guard let word = wordsLeft.popFirst() else {
             send(event(#"{"index":0,"delta":{},"finish_reason":"stop"}"#))
-            send("data: {\"id\":\"mock\",\"model\":\(quoted(model)),\"choices\":[],\"usage\":\(usage(tokens))}\n\n")
+            send(
+                "data: {\"id\":\"mock\",\"model\":\(quoted(model)),\"choices\":[],\"usage\":\(usage(tokens))}\n\n"
+            )
             return end("data: [DONE]\n\n")
         }
         // Asked for before the piece is sent, since sending may pause or cancel.
@@ -113,7 +116,11 @@ final class MockTransfer {
 private func words(of text: String) -> [String] {
     var words: [String] = []
     for character in text {
-        if words.isEmpty || character == " " { words.append(String(character)) } else { words[words.count - 1].append(character) }
+        if words.isEmpty || character == " " {
+            words.append(String(character))
+        } else {
+            words[words.count - 1].append(character)
+        }
     }
     return words
 }

@@ -22,7 +22,8 @@ final class ProviderTarget {
 
     /// How the target is reached.
     private enum Door {
-        case http(HTTPEndpoint)
+        /// Some providers have an endpoint of its own for streams.
+        case http(whole: HTTPEndpoint, streams: HTTPEndpoint)
         case mock(MockSettings)
     }
 
@@ -36,7 +37,16 @@ final class ProviderTarget {
         if let mock = deployment.mock {
             door = .mock(mock)
         } else {
-            door = .http(try HTTPEndpoint(deployment, server: server))
+            let url = { [adapter, model] isStreaming in
+                adapter.url(
+                    base: deployment.apiBase, model: model, apiVersion: deployment.apiVersion,
+                    isStreaming: isStreaming)
+            }
+            let whole = try HTTPEndpoint(deployment, url: url(false), server: server)
+            let isShared = url(true) == url(false)
+            door = .http(
+                whole: whole,
+                streams: isShared ? whole : try HTTPEndpoint(deployment, url: url(true), server: server))
         }
     }
 
@@ -44,19 +54,22 @@ final class ProviderTarget {
     ///
     /// - Throws: when the completion cannot be written for this provider.
     func send(
-        _ completion: JunctionV1.Completion.View, isStreaming: Bool, by worker: Worker, handler: any HTTPHandler
+        _ completion: JunctionV1.Completion.View, isStreaming: Bool, by worker: Worker,
+        handler: any HTTPHandler
     ) throws(Failure) -> Transfer {
         switch door {
-        case .http(let endpoint):
+        case .http(let whole, let streams):
+            let endpoint = isStreaming ? streams : whole
             let writer = worker.writer
-            try writer.write(completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
+            try writer.write(
+                completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
             let transfer = worker.client.send(to: endpoint, body: writer.bytes, handler: handler)
             return .http(transfer)
         case .mock(let settings):
             return .mock(
                 MockTransfer(
                     settings, model: model, promptTokens: estimatedPromptTokens(completion),
-                    isStreaming: isStreaming, fails: settings.failureRate > worker.random.nextUnit(),
+                    isStreaming: isStreaming, fails: settings.failureRate > worker.random.fraction(),
                     loop: worker.loop, handler: handler))
         }
     }
@@ -119,10 +132,10 @@ extension BodyOptions {
 
 extension HTTPEndpoint {
     fileprivate convenience init(
-        _ deployment: DeploymentConfiguration, server: ServerConfiguration.Server
+        _ deployment: DeploymentConfiguration, url: String, server: ServerConfiguration.Server
     ) throws(TargetError) {
-        let adapter = deployment.provider.adapter
-        var headers = adapter.headers(key: deployment.apiKey?.reveal(), organization: deployment.organization)
+        var headers = deployment.provider.adapter.headers(
+            key: deployment.apiKey?.reveal(), organization: deployment.organization)
         for extra in deployment.extraHeaders {
             headers.removeAll { $0.name.lowercased() == extra.name.lowercased() }
             headers.append((extra.name, extra.value.reveal()))
@@ -130,9 +143,7 @@ extension HTTPEndpoint {
         let options = HTTPOptions(
             connectTimeout: server.connectTimeout, verifyTLS: deployment.verifyTLS, http2: server.offersHTTP2)
         do {
-            try self.init(
-                url: adapter.url(base: deployment.apiBase), headers: headers.map { ($0.name, $0.value) },
-                options: options)
+            try self.init(url: url, headers: headers.map { ($0.name, $0.value) }, options: options)
         } catch {
             throw TargetError(deployment: deployment.id, reason: error.message)
         }

@@ -9,32 +9,44 @@ import JunctionRPC
 func validated(_ completion: JunctionV1.Completion.View?) throws(Status) -> JunctionV1.Completion.View {
     guard let completion else { throw invalid("completion", "is missing: say what to ask the model") }
     if completion.model.isEmpty { throw invalid("completion.model", "is empty: name a model group") }
-    if completion.messages.isEmpty { throw invalid("completion.messages", "is empty: send at least one message") }
+    if completion.messages.isEmpty {
+        throw invalid("completion.messages", "is empty: send at least one message")
+    }
     for (index, message) in completion.messages.enumerated() {
         switch message.role {
         case .system, .developer, .user, .assistant: break
         case .tool:
             if message.toolCallId.isEmpty {
-                throw invalid("completion.messages[\(index)].tool_call_id", "is empty: a tool's message names the call it answers")
+                throw invalid(
+                    "completion.messages[\(index)].tool_call_id",
+                    "is empty: a tool's message names the call it answers")
             }
         case .unspecified, .unrecognized:
-            throw invalid("completion.messages[\(index)].role", "is not one of system, developer, user, assistant, tool")
+            throw invalid(
+                "completion.messages[\(index)].role", "is not one of system, developer, user, assistant, tool"
+            )
         }
         for (place, part) in message.parts.enumerated() where part.part == nil {
-            throw invalid("completion.messages[\(index)].parts[\(place)].part", "is not set: a part is a text or an image")
+            throw invalid(
+                "completion.messages[\(index)].parts[\(place)].part",
+                "is not set: a part is a text or an image")
         }
     }
     for (index, tool) in completion.tools.enumerated() where tool.function?.name.isEmpty ?? true {
         throw invalid("completion.tools[\(index)].function.name", "is empty: a tool has a name")
     }
     if let choice = completion.toolChoice, choice.mode == .function, choice.functionName.isEmpty {
-        throw invalid("completion.tool_choice.function_name", "is empty: name the function that must be called")
+        throw invalid(
+            "completion.tool_choice.function_name", "is empty: name the function that must be called")
     }
     if let format = completion.responseFormat, format.type == .jsonSchema,
-        format.jsonSchema?.schemaJson.isEmpty ?? true {
+        format.jsonSchema?.schemaJson.isEmpty ?? true
+    {
         throw invalid("completion.response_format.json_schema.schema_json", "is empty: give the schema")
     }
-    if let value = completion.temperature, !(0...2).contains(value) { throw outside("temperature", "\(value)", "0 to 2") }
+    if let value = completion.temperature, !(0...2).contains(value) {
+        throw outside("temperature", "\(value)", "0 to 2")
+    }
     if let value = completion.topP, !(0...1).contains(value) { throw outside("top_p", "\(value)", "0 to 1") }
     if let value = completion.maxTokens, value < 1 { throw outside("max_tokens", "\(value)", "1 or more") }
     if let value = completion.n, !(1...128).contains(value) { throw outside("n", "\(value)", "1 to 128") }
@@ -65,7 +77,9 @@ func validate(_ routing: JunctionV1.Routing.View?, allowedBases: [String]) throw
         case .modelGroup(let name):
             if name.isEmpty { throw invalid("\(field).model_group", "is empty: name a model group") }
         case .override(let override):
-            if override.apiKey.isEmpty, override.apiBase.isEmpty, override.model.isEmpty, override.apiVersion.isEmpty {
+            if override.apiKey.isEmpty, override.apiBase.isEmpty, override.model.isEmpty,
+                override.apiVersion.isEmpty
+            {
                 throw invalid("\(field).override", "is empty: override the model, the key or the base")
             }
             if hasControlCharacter(override.apiKey) {
@@ -79,7 +93,8 @@ func validate(_ routing: JunctionV1.Routing.View?, allowedBases: [String]) throw
             }
             let base = String(override.apiBase)
             guard allowedBases.contains(where: { allows(base, by: $0) }) else {
-                throw invalid("\(field).override.api_base", "is not among the configuration's allowed_api_bases")
+                throw invalid(
+                    "\(field).override.api_base", "is not among the configuration's allowed_api_bases")
             }
         case nil:
             throw invalid("\(field).target", "is not set: name a model group or override one")

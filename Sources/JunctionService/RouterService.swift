@@ -13,7 +13,8 @@ final class RouterService: RouterServiceServer {
 
     init(worker: Worker) { self.worker = worker }
 
-    func complete(_ request: JunctionV1.CompleteRequest.View, _ call: ServerCall<JunctionV1.CompleteResponse>) {
+    func complete(_ request: JunctionV1.CompleteRequest.View, _ call: ServerCall<JunctionV1.CompleteResponse>)
+    {
         start(request.completion, request.routing, call.stream, isStreaming: false)
     }
 
@@ -97,11 +98,13 @@ final class RouterService: RouterServiceServer {
             deployment = worker.deployments[index]
         } else {
             if override.apiKey.isEmpty {
-                throw invalid("\(field).api_key", "is empty, but '\(model)' is no model group with a key of its own")
+                throw invalid(
+                    "\(field).api_key", "is empty, but '\(model)' is no model group with a key of its own")
             }
             let (prefix, name) = Registry.split(model)
             guard let provider = Registry.provider(named: prefix) else {
-                throw invalid("\(field).model", "names neither a model group nor a provider that Junction knows")
+                throw invalid(
+                    "\(field).model", "names neither a model group nor a provider that Junction knows")
             }
             deployment = DeploymentConfiguration(
                 id: "override", modelGroup: model, provider: provider, model: name,
@@ -125,7 +128,9 @@ final class RouterService: RouterServiceServer {
     }
 
     private func unknownModel(_ name: String, field: String = "completion.model") -> Status {
-        Status(.notFound, "\(field) '\(readable(name))' is no model group, alias or deployment of the configuration")
+        Status(
+            .notFound,
+            "\(field) '\(readable(name))' is no model group, alias or deployment of the configuration")
     }
 }
 

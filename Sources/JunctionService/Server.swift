@@ -12,6 +12,7 @@ import Synchronization
 public final class Server: Sendable {
     private let configuration: ServerConfiguration
     private let router: Router
+    private let origin = ContinuousClock.now
     private let threads = Mutex<[LoopThread]>([])
 
     public init(_ configuration: ServerConfiguration) {
@@ -22,15 +23,15 @@ public final class Server: Sendable {
     /// Listens on every loop.
     ///
     /// - Returns: `HOST:PORT`, with the port that the system chose where 0 is configured.
-    /// - Throws: `SystemError` when it cannot listen, `TargetError` when a deployment cannot be called as it is
-    ///   configured.
+    /// - Throws: `SystemError` when it cannot listen, `TargetError` when a deployment cannot be called as it
+    ///   is configured.
     public func start() throws -> String {
         var address: SocketAddress?
         for index in 0..<(configuration.server.threads ?? ProcessInfo.processInfo.activeProcessorCount) {
             let thread = LoopThread(name: "junction-\(index)") { _ in }
             threads.withLock { $0.append(thread) }
             do {
-                address = try startShare(on: thread.loop, port: address?.port ?? configuration.server.port)
+                address = try startShare(on: thread.loop, port: address?.port)
             } catch {
                 for thread in threads.withLock({ $0 }) { thread.loop.stop() }
                 waitUntilStopped()
@@ -45,12 +46,14 @@ public final class Server: Sendable {
         for thread in threads.withLock({ $0 }) { thread.join() }
     }
 
-    private func startShare(on loop: EventLoop, port: Int) throws -> SocketAddress {
+    /// - Parameter port: the port that other loops listen on already; nil: this loop is the first.
+    private func startShare(on loop: EventLoop, port: Int?) throws -> SocketAddress {
         let outcome = Mutex<Result<SocketAddress, any Error>?>(nil)
         let done = DispatchSemaphore(value: 0)
-        loop.submit { [configuration, router] in
+        loop.submit { [configuration, router, origin] in
             let result = Result {
-                let share = try Share(loop: loop, configuration: configuration, router: router, port: port)
+                let share = try Share(
+                    loop: loop, configuration: configuration, router: router, origin: origin, port: port)
                 loop.keep(share)
                 return share.address
             }
@@ -72,13 +75,21 @@ private final class Share {
     private var isEnding = false
     let address: SocketAddress
 
-    init(loop: EventLoop, configuration: ServerConfiguration, router: Router, port: Int) throws {
+    init(
+        loop: EventLoop, configuration: ServerConfiguration, router: Router, origin: ContinuousClock.Instant,
+        port: Int?
+    ) throws {
         var random = SystemRandomNumberGenerator()
-        let worker = try Worker(loop: loop, configuration: configuration, router: router, seed: random.next())
+        let worker = try Worker(
+            loop: loop, configuration: configuration, router: router, origin: origin, seed: random.next())
         var registry = ServiceRegistry()
         registry.register(RouterService(worker: worker))
-        let server = RPCServer(registry: registry, loop: loop, messageBytesMax: configuration.server.messageBytesMax)
-        let listener = try Listener(loop: loop, host: configuration.server.host, port: port) { server.accept($0) }
+        let server = RPCServer(
+            registry: registry, loop: loop, messageBytesMax: configuration.server.messageBytesMax)
+        let listener = try Listener(
+            loop: loop, host: configuration.server.host, port: port ?? configuration.server.port,
+            claimsPort: port == nil
+        ) { server.accept($0) }
         self.loop = loop
         self.server = server
         self.listener = listener
@@ -89,10 +100,15 @@ private final class Share {
 
     /// The first signal lets the calls under way end, the second does not wait for them.
     private func told() {
-        if isEnding { return loop.stop() }
+        if isEnding { return end() }
         isEnding = true
         listener?.close()
         listener = nil
-        server.drain(within: grace) { [loop] in loop.stop() }
+        server.drain(within: grace) { [unowned self] in end() }
+    }
+
+    private func end() {
+        for signal in signals { signal.close() }
+        loop.stop()
     }
 }

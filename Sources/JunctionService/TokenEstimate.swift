@@ -11,8 +11,8 @@ private let tokensPerMessage = 4
 /// Tokens of an image at low detail; larger ones cost more (OpenAI's vision guide).
 private let tokensPerImage = 85
 
-/// The tokens that a completion is expected to use: its prompt by length, its answer by `max_tokens` where the
-/// caller set one.
+/// The tokens that a completion is expected to use: its prompt by length, its answer by `max_tokens` where
+/// the caller set one.
 func estimatedTokens(_ completion: JunctionV1.Completion.View) -> Int {
     let prompt = estimatedPromptTokens(completion)
     guard let answer = completion.maxTokens else { return prompt }

@@ -20,11 +20,18 @@ final class Worker {
     let scratch = Arena()
     let writer: BodyWriter
     var random: RandomSource
+    private let origin: ContinuousClock.Instant
     private let json = JSONReader()
     private var idleReaders: [AnswerReader] = []
     private static let idleReadersMax = 256
 
-    init(loop: EventLoop, configuration: ServerConfiguration, router: Router, seed: UInt64) throws(TargetError) {
+    /// - Parameter origin: the moment that the routing core counts from; earlier than any call, and the same
+    ///   for all workers of a router.
+    init(
+        loop: EventLoop, configuration: ServerConfiguration, router: Router, origin: ContinuousClock.Instant,
+        seed: UInt64
+    ) throws(TargetError) {
+        self.origin = origin
         self.loop = loop
         self.router = router
         client = HTTPClient(loop: loop)
@@ -39,12 +46,10 @@ final class Worker {
         self.targets = targets
     }
 
-    /// The time as the routing core counts it: since the process took its first look at the clock.
+    /// The time as the routing core counts it.
     var now: Instant { instant(loop.now) }
 
-    func instant(_ time: ContinuousClock.Instant) -> Instant { Instant(time - Worker.origin) }
-
-    private static let origin = ContinuousClock.now
+    func instant(_ time: ContinuousClock.Instant) -> Instant { Instant(time - origin) }
 
     func takeReader() -> AnswerReader { idleReaders.popLast() ?? AnswerReader(json: json) }
 

@@ -60,7 +60,9 @@ public final class EventLoop: @unchecked Sendable {
         uv_close(UnsafeMutableRawPointer(waker).assumingMemoryBound(to: uv_handle_t.self), nil)
         uv_close(UnsafeMutableRawPointer(alarm).assumingMemoryBound(to: uv_handle_t.self), nil)
         uv_close(UnsafeMutableRawPointer(beforePoll).assumingMemoryBound(to: uv_handle_t.self), nil)
-        while uv_run(loop, UV_RUN_NOWAIT) != 0, uv_loop_alive(loop) != 0 {}
+        // Once for the handles just closed, and once for what their callbacks leave.
+        uv_run(loop, UV_RUN_NOWAIT)
+        uv_run(loop, UV_RUN_NOWAIT)
         // Watches that their owners never closed keep the loop's memory alive: a leak is better than a crash.
         guard uv_loop_close(loop) == 0 else { return }
         waker.deallocate()
@@ -97,6 +99,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func endTurn() {
+        // What ends a turn may wait for nothing and yet take a while, such as a provider that answers at once.
+        cachedNow = nil
         for action in beforeSleepActions { action() }
         swap(&dirty, &flushing)
         for flushable in flushing { flushable.flush() }

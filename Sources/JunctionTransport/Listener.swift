@@ -21,14 +21,17 @@ public final class Listener {
     /// - Parameters:
     ///   - host: an address or a name, such as `127.0.0.1`, `localhost` or `::` (all of IPv6 and IPv4).
     ///   - port: 0 for any free one.
+    ///   - claimsPort: whether a port on which somebody listens is an error even if he would share it.
     ///   - onAccept: gets each accepted socket, non-blocking, to own.
     /// - Throws: what is wrong with the address, naming it.
     public init(
-        loop: EventLoop, host: String, port: Int, reusePort: Bool = true, onAccept: @escaping (Int32) -> Void
+        loop: EventLoop, host: String, port: Int, reusePort: Bool = true, claimsPort: Bool = false,
+        onAccept: @escaping (Int32) -> Void
     ) throws(SystemError) {
         let operation = "listen on \(host.contains(":") ? "[\(host)]" : host):\(port)"
         self.onAccept = onAccept
         let address = try Listener.address(host, port, operation)
+        if claimsPort { Glibc.close(try Listener.listen(address, false, operation)) }
         descriptor = try Listener.listen(address, reusePort, operation)
         localAddress = SocketAddress(ofSocket: descriptor)
         watch = loop.watch(descriptor, .read) { [unowned self] _ in accept() }

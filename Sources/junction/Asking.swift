@@ -135,9 +135,9 @@ struct Asking: ParsableArguments {
     }
 
     private func tell(_ status: Status) {
-        var text = "junction: \(words(status.code)): \(status.message)\n"
+        var text = "junction: \(status.code): \(status.message)\n"
         switch status.code {
-        case .unavailable where status.message.contains("connect"):
+        case .unavailable where status.message.hasPrefix("cannot connect"):
             text +=
                 "Is the router running at \(address)? Start it with: junction serve --config router_config.yaml\n"
         case .notFound:

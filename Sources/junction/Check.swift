@@ -31,7 +31,8 @@ struct Check: ParsableCommand {
     }
 }
 
-/// Reads a configuration and prints what is wrong with it; ends the process with code 1 when there is an error.
+/// Reads a configuration and prints what is wrong with it; ends the process with code 1 when there is an
+/// error.
 func readConfiguration(_ file: String) throws -> ServerConfiguration {
     let (configuration, diagnostics) = ConfigFile.read(
         text: try contents(of: file), file: file, environment: ProcessInfo.processInfo.environment)

@@ -8,7 +8,7 @@ struct Complete: AsyncParsableCommand {
         discussion: """
             Example:
               junction complete --model gpt-4o --fallback claude "What is the capital of France?"
-            The answer goes to standard output; the route (--route) and errors to standard error.
+            The answer goes to standard output, all else to standard error.
             Exit code 0, or 64 + the gRPC status code.
             """)
 

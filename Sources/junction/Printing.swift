@@ -2,7 +2,8 @@
 import ArgumentParser
 import Foundation
 
-/// Writes to standard output without holding anything back. Ends the process with code 1 when nobody reads it.
+/// Writes to standard output without holding anything back. Ends the process with code 1 when nobody reads
+/// it.
 func printNow(_ text: String) throws {
     do {
         try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))

@@ -8,7 +8,7 @@ struct Stream: AsyncParsableCommand {
         discussion: """
             Example:
               junction stream --model gpt-4o "Tell me a story."
-            The answer goes to standard output; the route (--route) and errors to standard error.
+            The answer goes to standard output, all else to standard error.
             Exit code 0, or 64 + the gRPC status code.
             """)
 

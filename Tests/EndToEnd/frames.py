@@ -176,11 +176,11 @@ class Connection:
 
 def messages(data):
     """The gRPC messages in a stream's data, and what is left of one that is not complete."""
-    found = []
-    while len(data) >= 5:
-        length = int.from_bytes(data[1:5], "big")
-        if len(data) < 5 + length:
+    found, at = [], 0
+    while at + 5 <= len(data):
+        end = at + 5 + int.from_bytes(data[at + 1 : at + 5], "big")
+        if end > len(data):
             break
-        found.append(bytes(data[5 : 5 + length]))
-        data = data[5 + length :]
-    return found, bytes(data)
+        found.append(bytes(data[at + 5 : end]))
+        at = end
+    return found, bytes(data[at:])

@@ -47,9 +47,7 @@ def test_a_stream(caller, upstream):
     assert upstream.bodies()[-1]["stream_options"] == {"include_usage": True}
 
 
-@pytest.mark.parametrize(
-    "group, chunks", [("crlf+chunks-5", 5), ("no-done+chunks-3", 3), ("drip-7+chunks-4", 4)]
-)
+@pytest.mark.parametrize("group, chunks", [("crlf+chunks-5", 5), ("drip-7+chunks-4", 4)])
 def test_a_stream_however_it_is_written(caller, group, chunks):
     assert stubs.text_of(caller.stream_all(group)) == stubs.chunk_text(chunks)
 

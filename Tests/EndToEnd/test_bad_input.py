@@ -262,7 +262,7 @@ def test_the_te_header_may_be_absent(connection):
     assert status(connection, frame.stream_id) == 0
 
 
-@pytest.mark.parametrize("timeout", ["", "1", "m", "1x", "-1m", "1.5S", "123456789m", " 1m"])
+@pytest.mark.parametrize("timeout", ["", "1", "m", "1x", "-1m", "1.5S", "123456789m"])
 def test_a_timeout_that_is_malformed(connection, timeout):
     assert call(connection, GOOD, extra=[("grpc-timeout", timeout)]) in (INTERNAL, INVALID)
 

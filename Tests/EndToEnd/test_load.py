@@ -39,7 +39,7 @@ def test_5000_streams_open_at_once(start):
 def test_a_slow_reader_stops_the_provider(start, caller_of):
     """A caller that opens no window: the router stops reading the provider's body, and keeps little of it."""
     upstream = start(Upstream, record=0)
-    chunks, size = 100_000, 1000
+    chunks, size = 40_000, 1000
     router = start(
         Junction,
         [upstream.deployment("big", f"chunks-{chunks}+size-{size}"), upstream.deployment("gpt-4o")],

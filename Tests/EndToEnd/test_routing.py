@@ -59,7 +59,10 @@ def test_failover_to_another_deployment(start, caller_of, fault, streaming):
         failed += len(route.attempts) - 1
         assert all(a.error and a.outcome != pb.ATTEMPT_OUTCOME_SUCCESS for a in route.attempts[:-1])
     models = upstream.stats()["models"]
-    assert models["gpt-4o"]["succeeded"] == 8 and models.get(fault, {"calls": 0})["calls"] == failed
+    calls = models.get(fault, {"calls": 0})["calls"]
+    # A kept connection that breaks before any answer may have been an old one: the request is sent again.
+    most = 2 * failed if fault in ("close", "reset") else failed
+    assert models["gpt-4o"]["succeeded"] == 8 and failed <= calls <= most
     assert failed > 0, "the bad deployment was never tried"
 
 

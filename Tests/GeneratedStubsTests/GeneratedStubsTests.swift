@@ -1,5 +1,5 @@
-// What the generator makes of a service: calls through the client stub reach the server protocol and come back,
-// over loopback, for each kind of call and for names that are words of Swift.
+// What the generator makes of a service: calls through the client stub reach the server protocol and come
+// back, over loopback, for each kind of call and for names that are words of Swift.
 import JunctionProtobuf
 import JunctionRPC
 import JunctionTransport
@@ -11,7 +11,12 @@ struct GeneratedStubsTests {
         try await withLibrarian { librarian in
             let book = ShelfV1.Book.with { $0.title = "Emil" }
             let answer = try await librarian.fetch(book)
-            #expect(answer == .with { $0.title = "Emil"; $0.pages = 1 })
+            #expect(
+                answer
+                    == .with {
+                        $0.title = "Emil"
+                        $0.pages = 1
+                    })
             do throws(Status) {
                 _ = try await librarian.fetch(.init())
                 Issue.record("a book without a title was found")
@@ -121,7 +126,9 @@ private final class Librarian: LibrarianServer {
 
     func type(_ request: ShelfV1.Type_.View, _ call: ServerCall<ShelfV1.Type_>) { call.answer(request) }
 
-    func `default`(_ request: ShelfV1.Nothing.View, _ call: ServerCall<ShelfV1.Nothing>) { call.answer(request) }
+    func `default`(_ request: ShelfV1.Nothing.View, _ call: ServerCall<ShelfV1.Nothing>) {
+        call.answer(request)
+    }
 
     func channel_(_ call: ServerCall<ShelfV1.Nothing>) -> MessageReceiver<ShelfV1.Nothing> {
         MessageReceiver(onMessage: { _ in }, onEnd: { call.answer(ShelfV1.Nothing.View(in: call.arena)) })

@@ -34,7 +34,6 @@ import Testing
                   extra_headers: {X-B: os.environ/HEADER}
                   extra_body: {a: [1, 2.5, true, null, "1", text, {b: "é\\n\\""}]}
                   ssl_verify: false
-                  drop_params: true
                   rpm: 6
                   max_parallel_requests: 7
                   weight: 0.5
@@ -63,7 +62,6 @@ import Testing
         #expect(called.extraHeaders.map { $0.value.reveal() } == ["one", "two"])
         #expect(called.extraBodyJSON == #"{"a":[1,2.5,true,null,"1","text",{"b":"é\n\""}]}"#)
         #expect(!called.verifyTLS)
-        #expect(called.dropParams)
         #expect(called.mock == nil)
         let routed = made.router.deployments[0]
         #expect(routed.id == "the-id")
@@ -101,8 +99,35 @@ import Testing
         #expect(above.defaultFallbacks == [])
     }
 
+    @Test func theStrategyIsTheOneNamed() throws {
+        func router(_ settings: String) throws -> RouterConfiguration {
+            try configuration(
+                """
+                model_list: [{model_name: a, litellm_params: {model: gpt-4o, mock_response: Hi, cooldown_time: 3}}]
+                router_settings: {\(settings)}
+                """
+            ).router
+        }
+        #expect(try router("num_retries: 1").strategy == .usageBased)
+        #expect(try router("routing_strategy: usage-based-routing-v2").strategy == .usageBased)
+        for strategy in Strategy.allCases {
+            #expect(try router("routing_strategy: \(strategy.rawValue)").strategy == strategy)
+        }
+        #expect(
+            try router("routing_strategy_args: {lowest_latency_buffer: 0.25}").lowestLatencyBuffer == 0.25)
+        #expect(try router("cooldown_time: 9").cooldownTime == .seconds(9))
+        #expect(try router("cooldown_time: 9").deployments[0].cooldownTime == .seconds(3))
+        #expect(try router("cooldown_time: 9, disable_cooldowns: true").cooldownTime == .zero)
+        #expect(try router("disable_cooldowns: true").deployments[0].cooldownTime == .zero)
+        #expect(try router("enable_tag_filtering: yes, max_fallbacks: 2").enableTagFiltering)
+        #expect(try router("max_fallbacks: 2").maxFallbacks == 2)
+        #expect(try router("stream_timeout: 2").streamTimeout == .seconds(2))
+        #expect(try router("default_max_parallel_requests: 7").deployments[0].maxParallelRequests == 7)
+        #expect(try router("fallbacks: []").numRetries == nil, "what nobody set is the core's to choose")
+    }
+
     @Test func everyKeyOfTheServerIsTaken() throws {
-        let server = try configuration(
+        let made = try configuration(
             """
             model_list: [{model_name: a, litellm_params: {model: gpt-4o, mock_response: Hi}}]
             junction_settings:
@@ -116,13 +141,14 @@ import Testing
               drain_grace: 0
               http2_to_providers: true
               allowed_api_bases: https://a.example/
-            """
-        ).server
+            """)
+        let server = made.server
         #expect(server.host == "::1")
         #expect(server.port == 0)
         #expect(server.threads == 3)
         #expect(server.messageBytesMax == 5000)
         #expect(server.defaultDeadline == .seconds(1))
+        #expect(made.router.defaultDeadline == .seconds(1))
         #expect(server.streamIdleTimeout == .seconds(2))
         #expect(server.connectTimeout == .seconds(3))
         #expect(server.drainGrace == .zero)
@@ -136,7 +162,8 @@ import Testing
             model_list:
               - model_name: a
                 litellm_params:
-                  {model: bedrock/x, mock_response: Hi, mock_latency_ms: 5, mock_tokens_per_second: 2, mock_failure_rate: 0.5}
+                  {model: bedrock/x, mock_response: Hi, mock_latency_ms: 5, mock_tokens_per_second: 2,
+                    mock_failure_rate: 0.5}
             """)
         let mock = try #require(made.deployments[0].mock)
         #expect(mock.response == "Hi")

@@ -22,7 +22,9 @@ struct ArenaTests {
                 block.initializeMemory(as: UInt8.self, repeating: UInt8(index & 0xff))
                 blocks.append(block)
             }
-            let damaged = blocks.indices.filter { index in !blocks[index].allSatisfy { $0 == UInt8(index & 0xff) } }
+            let damaged = blocks.indices.filter { index in
+                !blocks[index].allSatisfy { $0 == UInt8(index & 0xff) }
+            }
             #expect(damaged.isEmpty, "round \(round)")
             arena.reset()
         }

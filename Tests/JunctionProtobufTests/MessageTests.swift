@@ -145,7 +145,13 @@ struct ViewTests {
         }
         #expect(view.books.map { String($0.title) } == ["book 0", "book 1", "book 2"])
         view.setBooks([view.books[2]], in: arena)
-        #expect(ShelfV1.Lists(view).books == [.with { $0.title = "book 2"; $0.genre = .fiction }])
+        #expect(
+            ShelfV1.Lists(view).books == [
+                .with {
+                    $0.title = "book 2"
+                    $0.genre = .fiction
+                }
+            ])
         view.setBooks([], in: arena)
         #expect(view.encodedSize == 0)
     }

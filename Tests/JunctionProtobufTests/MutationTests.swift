@@ -14,12 +14,13 @@ struct MutationTests {
         let arena = Arena()
         var decoded = 0
         for round in 0..<MutationTests.rounds {
-            let survives = switch round % 4 {
-            case 0: check(ShelfV1.Lists.self, damaged(Golden.lists, &random), arena)
-            case 1: check(ShelfV1.Tree.self, damaged(Golden.tree, &random), arena)
-            case 2: check(ShelfV1.Maps.self, damaged(Golden.maps, &random), arena)
-            default: check(ShelfV1.Book.self, damaged(Golden.book, &random), arena)
-            }
+            let survives =
+                switch round % 4 {
+                case 0: check(ShelfV1.Lists.self, damaged(Golden.lists, &random), arena)
+                case 1: check(ShelfV1.Tree.self, damaged(Golden.tree, &random), arena)
+                case 2: check(ShelfV1.Maps.self, damaged(Golden.maps, &random), arena)
+                default: check(ShelfV1.Book.self, damaged(Golden.book, &random), arena)
+                }
             switch survives {
             case true?: decoded += 1
             case false?:
@@ -29,11 +30,14 @@ struct MutationTests {
             }
         }
         // Neither everything nor nothing: the damage is worth testing.
-        #expect(decoded > MutationTests.rounds / 20 && decoded < MutationTests.rounds * 19 / 20, "seed \(seed)")
+        #expect(
+            decoded > MutationTests.rounds / 20 && decoded < MutationTests.rounds * 19 / 20, "seed \(seed)")
     }
 
     /// Whether the message writes what it reads; nil: it is refused.
-    private func check<Message: ProtobufMessage>(_ type: Message.Type, _ wire: [UInt8], _ arena: Arena) -> Bool? {
+    private func check<Message: ProtobufMessage>(_ type: Message.Type, _ wire: [UInt8], _ arena: Arena)
+        -> Bool?
+    {
         arena.reset()
         guard let view = try? decode(Message.View.self, wire.span, in: arena) else { return nil }
         let once = view.encoded()

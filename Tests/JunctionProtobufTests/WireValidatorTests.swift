@@ -43,7 +43,9 @@ struct WireValidatorTests {
         #expect(error(Lending.Reader.self, field(1, bytes(text))) == .invalidUTF8(field: "name"))
     }
 
-    @Test(arguments: ["", "a", "1234567", "12345678", "123456789", "Zürich", "駅", "\u{7f}", "a🚆b🚆c🚆d", "\u{80}"])
+    @Test(arguments: [
+        "", "a", "1234567", "12345678", "123456789", "Zürich", "駅", "\u{7f}", "a🚆b🚆c🚆d", "\u{80}",
+    ])
     func takesTextThatIsUTF8(_ text: String) throws {
         #expect(try Lending.Reader(decoding: field(1, Array(text.utf8))).name == text)
     }
@@ -68,15 +70,19 @@ struct WireValidatorTests {
                 == .embeddedNUL(field: "named[1].value.label"))
         #expect(error(ShelfV1.Maps.self, field(1, field(1, bad))) == .invalidUTF8(field: "by_name[0].key"))
         #expect(
-            error(ShelfV1.Tree.self, bytes("08 01 0d 01020304 3a 00 09 0102030405060708") + field(5, field(1, bad)))
+            error(
+                ShelfV1.Tree.self,
+                bytes("08 01 0d 01020304 3a 00 09 0102030405060708") + field(5, field(1, bad)))
                 == .invalidUTF8(field: "inner.label"))
         // strings = 14
-        #expect(error(ShelfV1.Lists.self, bytes("72 01 61 18 05 72 01 ff")) == .invalidUTF8(field: "strings[1]"))
+        #expect(
+            error(ShelfV1.Lists.self, bytes("72 01 61 18 05 72 01 ff")) == .invalidUTF8(field: "strings[1]"))
     }
 
     @Test func findsFieldsThatComeInAnyOrder() throws {
         let label: [UInt8] = field(1, Array("l".utf8))
-        let tree = try ShelfV1.Tree(decoding: field(8, []) + label + field(3, []) + field(2, label) + field(3, label))
+        let tree = try ShelfV1.Tree(
+            decoding: field(8, []) + label + field(3, []) + field(2, label) + field(3, label))
         #expect(tree.label == "l" && tree.left?.label == "l" && tree.branches.map(\.label) == ["", "l"])
         #expect(error(ShelfV1.Tree.self, field(8, []) + field(1, [0xff])) == .invalidUTF8(field: "label"))
     }
@@ -99,11 +105,13 @@ struct WireValidatorTests {
     }
 
     @Test(arguments: [
-        ("a group's start", "0b 0c"), ("a group's end", "0c"), ("wire type 6", "0e 00"), ("wire type 7", "0f 00"),
+        ("a group's start", "0b 0c"), ("a group's end", "0c"), ("wire type 6", "0e 00"),
+        ("wire type 7", "0f 00"),
         ("field 0", "02 00"), ("field 2^29", "8080808010 00"), ("an endless tag", "ffffffffffffffffffffff"),
         ("an endless varint", "18 ffffffffffffffffffff01"), ("a length beyond the end", "0a 02 61"),
         ("a length of 2^63", "0a 80808080808080808001"), ("a length of 2^64-1", "0a ffffffffffffffffff01 61"),
-        ("a length of 2^31", "0a 8080808008 61"), ("half a fixed32", "0d 0102"), ("half a fixed64", "09 01020304"),
+        ("a length of 2^31", "0a 8080808008 61"), ("half a fixed32", "0d 0102"),
+        ("half a fixed64", "09 01020304"),
         ("no value", "0a"), ("a string as a varint", "08 01"),
         ("a message cut inside", "12 02 0a 05"),
     ])

@@ -9,7 +9,8 @@ import Testing
 struct AnswerTests {
     @Test(arguments: [
         ("", "is empty"), ("<html></html>", "is not JSON"), ("{", "is not JSON"), ("null", "has no choices"),
-        ("{}", "has no choices"), (#"{"choices":[]}"#, "has no choices"), (#"{"choices":null}"#, "has no choices"),
+        ("{}", "has no choices"), (#"{"choices":[]}"#, "has no choices"),
+        (#"{"choices":null}"#, "has no choices"),
         (#"{"choices":[{"finish_reason":"stop"}]}"#, "has no choices"),
         (#"{"choices":[{"message":{"content":"\ud800"}}]}"#, "is not JSON"),
         ("{\"choices\":[{\"message\":{\"content\":\"\u{0}\"}}]}", "is not JSON"),
@@ -38,7 +39,9 @@ struct AnswerTests {
     @Test func whatComesBehindTheEndIsNotRead() {
         let chunk = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"
         #expect(read(chunk + "data: [DONE]\n\n" + chunk, isStreaming: true).hasSuffix("finished\n"))
-        #expect(read(chunk + "data: {\"error\":{}}\n\n" + chunk, isStreaming: true).contains("failed: serverError"))
+        #expect(
+            read(chunk + "data: {\"error\":{}}\n\n" + chunk, isStreaming: true).contains(
+                "failed: serverError"))
     }
 
     @Test func chunksThatAddNothingAreNotTold() {
@@ -67,13 +70,20 @@ struct AnswerTests {
     @Test func nothingOfAnAttemptLeaksIntoTheNext() {
         let reader = AnswerReader()
         let fields = [("Retry-After", "7"), ("x-ratelimit-limit-requests", "9")]
-        let early = read([Array("{\"error\":{}}".utf8)], status: 429, fields: fields, isStreaming: false, with: reader)
+        let early = read(
+            [Array("{\"error\":{}}".utf8)], status: 429, fields: fields, isStreaming: false, with: reader)
         #expect(early.hasPrefix("failed: rateLimited, status 429, retry after 7.0 seconds\n"))
-        _ = read([Array("data: {\"id\":\"1\",\"choices\":[{\"delta\":{}}]}\n\ndata: {".utf8)], isStreaming: true, with: reader)
-        let late = read([Array("data: {\"id\":\"2\",\"choices\":[{\"delta\":{}}]}\n\ndata: [DONE]\n\n".utf8)], isStreaming: true, with: reader)
+        _ = read(
+            [Array("data: {\"id\":\"1\",\"choices\":[{\"delta\":{}}]}\n\ndata: {".utf8)], isStreaming: true,
+            with: reader)
+        let late = read(
+            [Array("data: {\"id\":\"2\",\"choices\":[{\"delta\":{}}]}\n\ndata: [DONE]\n\n".utf8)],
+            isStreaming: true, with: reader)
         #expect(late == "delta without content\n  id: \"2\"\nfinished\n")
         #expect(reader.rateLimits == RateLimits())
-        #expect(read([Array("{\"error\":{}}".utf8)], status: 429, isStreaming: false, with: reader).hasPrefix("failed: rateLimited, status 429\n"))
+        #expect(
+            read([Array("{\"error\":{}}".utf8)], status: 429, isStreaming: false, with: reader).hasPrefix(
+                "failed: rateLimited, status 429\n"))
     }
 
     @Test func readersAndWritersOfAThreadShareAParser() throws {
@@ -82,7 +92,8 @@ struct AnswerTests {
         let reader = AnswerReader(json: json)
         let arena = Arena()
         try writer.write(
-            asking { $0.extraParametersJson = "{\"a\":1}" }.view(in: arena), model: "m", isStreaming: false, adapter: .openAI([]))
+            asking { $0.extraParametersJson = "{\"a\":1}" }.view(in: arena), model: "m", isStreaming: false,
+            adapter: .openAI([]))
         let body = "{\"choices\":[{\"message\":{\"content\":\"Hi\"}}]}"
         #expect(read([Array(body.utf8)], isStreaming: false, with: reader).contains("content: \"Hi\""))
         #expect(writer.text.hasSuffix("\"a\":1}"))

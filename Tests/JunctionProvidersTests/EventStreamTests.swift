@@ -31,9 +31,14 @@ struct EventStreamTests {
     @Test func agreesWithAPlainReader() {
         let seed = UInt64.random(in: 0...UInt64.max)
         var random = SeededGenerator(state: seed)
-        let words = ["data", "data:", "data: ", "event: error", ":", "x", "y y", "\n", "\n", "\n\n", "\r", "\r\n", "\u{feff}", "é"]
+        let words = [
+            "data", "data:", "data: ", "event: error", ":", "x", "y y", "\n", "\n", "\n\n", "\r", "\r\n",
+            "\u{feff}", "é",
+        ]
         for _ in 0..<3000 {
-            let text = (0..<Int.random(in: 0...24, using: &random)).map { _ in words.randomElement(using: &random)! }.joined()
+            let text = (0..<Int.random(in: 0...24, using: &random)).map { _ in
+                words.randomElement(using: &random)!
+            }.joined()
             let bytes = Array(text.utf8)
             var pieces: [[UInt8]] = []
             var at = 0
@@ -111,7 +116,9 @@ struct EventStreamTests {
         var type = ""
         for line in lines {
             if line.isEmpty {
-                if !data.isEmpty { events.append((type == "error" ? "!" : "") + data.joined(separator: "\n")) }
+                if !data.isEmpty {
+                    events.append((type == "error" ? "!" : "") + data.joined(separator: "\n"))
+                }
                 data = []
                 type = ""
                 continue

@@ -5,12 +5,16 @@ import Testing
 @testable import JunctionProviders
 
 struct FailureTests {
-    @Test(arguments: [
-        (400, .badRequest), (401, .authentication), (402, .quotaExhausted), (403, .authentication), (404, .notFound),
-        (405, .notFound), (408, .serverError), (409, .serverError), (413, .contextWindowExceeded), (418, .badRequest),
-        (422, .badRequest), (429, .rateLimited), (500, .serverError), (502, .serverError), (503, .overloaded),
-        (504, .serverError), (529, .overloaded), (599, .serverError), (302, .serverError),
-    ] as [(Int, Failure.Kind)])
+    @Test(
+        arguments: [
+            (400, .badRequest), (401, .authentication), (402, .quotaExhausted), (403, .authentication),
+            (404, .notFound),
+            (405, .notFound), (408, .serverError), (409, .serverError), (413, .contextWindowExceeded),
+            (418, .badRequest),
+            (422, .badRequest), (429, .rateLimited), (500, .serverError), (502, .serverError),
+            (503, .overloaded),
+            (504, .serverError), (529, .overloaded), (599, .serverError), (302, .serverError),
+        ] as [(Int, Failure.Kind)])
     func theStatusClassesAnError(status: Int, kind: Failure.Kind) {
         for body in ["", "no JSON", "<html>", "{}", "[]", "null", #"{"error":{"message":"m"}}"#] {
             #expect(failure(status: status, body)?.kind == kind, "\(body)")
@@ -18,44 +22,58 @@ struct FailureTests {
         }
     }
 
-    @Test(arguments: [
-        (429, #"{"error":{"code":"insufficient_quota"}}"#, .quotaExhausted),
-        (429, #"{"error":{"type":"insufficient_quota","code":null}}"#, .quotaExhausted),
-        (400, #"{"error":{"code":"context_length_exceeded"}}"#, .contextWindowExceeded),
-        (422, #"{"detail":"Input is too long for requested model."}"#, .contextWindowExceeded),
-        (400, #"{"error":{"message":"This model's maximum context length is 8192 tokens."}}"#, .contextWindowExceeded),
-        (400, #"{"error":{"code":"content_policy_violation"}}"#, .contentPolicy),
-        (400, #"{"error":{"innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#, .contentPolicy),
-        (403, #"{"error":{"code":403,"message":"Your input was flagged"}}"#, .contentPolicy),
-        (413, #"{"error":{"code":"rate_limit_exceeded","type":"tokens"}}"#, .rateLimited),
-        (400, #"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***."}"#, .authentication),
-        (400, #"[{"error":{"code":400,"message":"API key not valid."}}]"#, .authentication),
-        (200, #"{"error":{"code":402,"message":"Insufficient credits"}}"#, .quotaExhausted),
-        (200, #"{"error":{"code":"503"}}"#, .overloaded),
-        (200, #"{"error":{"type":"invalid_request_error","message":"no"}}"#, .badRequest),
-        (200, #"{"object":"error","message":"m","code":404}"#, .notFound),
-        (500, #"{"error":{"message":"maximum context length"}}"#, .serverError),
-    ] as [(Int, String, Failure.Kind)])
+    @Test(
+        arguments: [
+            (429, #"{"error":{"code":"insufficient_quota"}}"#, .quotaExhausted),
+            (429, #"{"error":{"type":"insufficient_quota","code":null}}"#, .quotaExhausted),
+            (400, #"{"error":{"code":"context_length_exceeded"}}"#, .contextWindowExceeded),
+            (422, #"{"detail":"Input is too long for requested model."}"#, .contextWindowExceeded),
+            (
+                400, #"{"error":{"message":"This model's maximum context length is 8192 tokens."}}"#,
+                .contextWindowExceeded
+            ),
+            (400, #"{"error":{"code":"content_policy_violation"}}"#, .contentPolicy),
+            (400, #"{"error":{"innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#, .contentPolicy),
+            (403, #"{"error":{"code":403,"message":"Your input was flagged"}}"#, .contentPolicy),
+            (413, #"{"error":{"code":"rate_limit_exceeded","type":"tokens"}}"#, .rateLimited),
+            (
+                400,
+                #"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***."}"#,
+                .authentication
+            ),
+            (400, #"[{"error":{"code":400,"message":"API key not valid."}}]"#, .authentication),
+            (200, #"{"error":{"code":402,"message":"Insufficient credits"}}"#, .quotaExhausted),
+            (200, #"{"error":{"code":"503"}}"#, .overloaded),
+            (200, #"{"error":{"type":"invalid_request_error","message":"no"}}"#, .badRequest),
+            (200, #"{"object":"error","message":"m","code":404}"#, .notFound),
+            (500, #"{"error":{"message":"maximum context length"}}"#, .serverError),
+        ] as [(Int, String, Failure.Kind)])
     func codesAndWordsSayMore(status: Int, body: String, kind: Failure.Kind) {
         #expect(failure(status: status, body)?.kind == kind)
     }
 
     @Test func aRefusedKeyIsNotQuoted() {
         for status in [401, 403] {
-            let message = failure(status: status, #"{"error":{"message":"Key hunter2 is wrong","code":"x"}}"#)?.message
+            let message = failure(
+                status: status, #"{"error":{"message":"Key hunter2 is wrong","code":"x"}}"#)?.message
             #expect(message == "the provider answered \(status): access was refused")
         }
-        let message = failure(status: 200, #"{"error":{"message":"Key hunter2","code":"invalid_api_key"}}"#)?.message
+        let message = failure(status: 200, #"{"error":{"message":"Key hunter2","code":"invalid_api_key"}}"#)?
+            .message
         #expect(message == "the provider answered with an error: access was refused")
     }
 
     @Test(arguments: [
-        "sk-proj-abc_DEF-123", "sk-or-v1-0123456789abcdef", "gsk_abcdefgh", "AIzaSyA-1234", "xai-abcdefgh", "hf_abcdefg",
+        "sk-proj-abc_DEF-123", "sk-or-v1-0123456789abcdef", "gsk_abcdefgh", "AIzaSyA-1234", "xai-abcdefgh",
+        "hf_abcdefg",
         "0123456789abcdef0123456789abcdef", "eyJhbGciOi.eyJzdWIi.c2ln", "pplx-0123", "sk-***1234",
         "Zm9vYmFyYmF6cXV4Zm9v+YmFyYmF6cXV4Zm9vYmFyYmF6MTIz==",
     ])
     func nothingThatLooksLikeAKeyIsShown(key: String) {
-        for text in ["key \(key) is wrong", "\"\(key)\"", "https://h/?key=\(key)&a=b", "Authorization: Bearer \(key)", key] {
+        for text in [
+            "key \(key) is wrong", "\"\(key)\"", "https://h/?key=\(key)&a=b", "Authorization: Bearer \(key)",
+            key,
+        ] {
             #expect(!readable(text).contains(key), "\(readable(text))")
             #expect(readable(text).contains("***"))
         }
@@ -64,8 +82,10 @@ struct FailureTests {
 
     @Test(arguments: [
         "The model `gpt-4o-2024-08-06` does not exist", "accounts/fireworks/models/llama-v3p1-405b-instruct",
-        "meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo", "claude-3-5-sonnet-20241022", "mixtral-8x7b-instruct-v0.1",
-        "See https://platform.openai.com/docs/guides/error-codes/api-errors.", "messages[0].content: Field required",
+        "meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo", "claude-3-5-sonnet-20241022",
+        "mixtral-8x7b-instruct-v0.1",
+        "See https://platform.openai.com/docs/guides/error-codes/api-errors.",
+        "messages[0].content: Field required",
         "internationalization counterrevolutionaries",
     ])
     func namesAreShown(text: String) {
@@ -79,31 +99,56 @@ struct FailureTests {
         #expect(readable(String(repeating: "a", count: 290) + " sk-abcdefghijklmnop").hasSuffix(" ***"))
     }
 
-    @Test(arguments: [
-        ([("Retry-After", "20")], .seconds(20)),
-        ([("retry-after", "0.5")], .milliseconds(500)),
-        ([("retry-after", "30"), ("retry-after-ms", "1500")], .milliseconds(1500)),
-        ([("Date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT")], .seconds(30)),
-        ([("Retry-After", "Thu, 01 Jan 2026 00:00:01 GMT"), ("Date", "Wed, 31 Dec 2025 23:59:59 GMT")], .seconds(2)),
-        ([("Retry-After", "Thu, 29 Feb 2024 00:00:00 GMT"), ("Date", "Fri, 01 Mar 2024 00:00:00 GMT")], .zero),
-        ([("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT")], nil),
-        ([("Retry-After", "soon")], nil), ([("Retry-After", "-5")], nil), ([("Retry-After", "")], nil),
-        ([("Retry-After", "99999999999999999999999")], nil),
-        ([("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1s")], .seconds(1)),
-        ([("x-ratelimit-remaining-tokens", "5"), ("x-ratelimit-reset-tokens", "6m0s")], nil),
-        ([("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "6m0s"), ("x-ratelimit-remaining-requests", "0"),
-            ("x-ratelimit-reset-requests", "12ms")], .seconds(360)),
-    ] as [([(String, String)], Duration?)])
+    @Test(
+        arguments: [
+            ([("Retry-After", "20")], .seconds(20)),
+            ([("retry-after", "0.5")], .milliseconds(500)),
+            ([("retry-after", "30"), ("retry-after-ms", "1500")], .milliseconds(1500)),
+            (
+                [
+                    ("Date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+                    ("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT"),
+                ], .seconds(30)
+            ),
+            (
+                [
+                    ("Retry-After", "Thu, 01 Jan 2026 00:00:01 GMT"),
+                    ("Date", "Wed, 31 Dec 2025 23:59:59 GMT"),
+                ], .seconds(2)
+            ),
+            (
+                [
+                    ("Retry-After", "Thu, 29 Feb 2024 00:00:00 GMT"),
+                    ("Date", "Fri, 01 Mar 2024 00:00:00 GMT"),
+                ], .zero
+            ),
+            ([("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT")], nil),
+            ([("Retry-After", "soon")], nil), ([("Retry-After", "-5")], nil), ([("Retry-After", "")], nil),
+            ([("Retry-After", "99999999999999999999999")], nil),
+            ([("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1s")], .seconds(1)),
+            ([("x-ratelimit-remaining-tokens", "5"), ("x-ratelimit-reset-tokens", "6m0s")], nil),
+            (
+                [
+                    ("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "6m0s"),
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "12ms"),
+                ], .seconds(360)
+            ),
+        ] as [([(String, String)], Duration?)])
     func saysWhenToComeAgain(fields: [(String, String)], wait: Duration?) {
         #expect(failure(status: 429, "{}", fields: fields)?.retryAfter == wait)
     }
 
-    @Test(arguments: [
-        ("12ms", .milliseconds(12)), ("1s", .seconds(1)), ("6m0s", .seconds(360)), ("1h2m3.5s", .milliseconds(3_723_500)),
-        ("7.66s", .milliseconds(7660)), ("2m59.56s", .milliseconds(179_560)), ("250us", .microseconds(250)),
-        ("250µs", .microseconds(250)), ("5ns", .nanoseconds(5)), ("1d", .seconds(86400)), ("60", .seconds(60)),
-        ("1x", nil), ("s", nil), ("1s2", nil), ("", nil), (".5", nil), ("1..5", nil),
-    ] as [(String, Duration?)])
+    @Test(
+        arguments: [
+            ("12ms", .milliseconds(12)), ("1s", .seconds(1)), ("6m0s", .seconds(360)),
+            ("1h2m3.5s", .milliseconds(3_723_500)),
+            ("7.66s", .milliseconds(7660)), ("2m59.56s", .milliseconds(179_560)),
+            ("250us", .microseconds(250)),
+            ("250µs", .microseconds(250)), ("5ns", .nanoseconds(5)), ("1d", .seconds(86400)),
+            ("60", .seconds(60)),
+            ("1x", nil), ("s", nil), ("1s2", nil), ("", nil), (".5", nil), ("1..5", nil),
+        ] as [(String, Duration?)])
     func readsDurations(text: String, expected: Duration?) {
         #expect(duration(Array(text.utf8).span) == expected)
     }
@@ -111,13 +156,19 @@ struct FailureTests {
     @Test func tellsTheProvidersLimits() {
         let reader = AnswerReader()
         let fields = [
-            ("X-RateLimit-Limit-Requests", "60"), ("x-ratelimit-limit-tokens", "150000"), ("x-ratelimit-remaining-requests", "59"),
-            ("x-ratelimit-remaining-tokens", "149984"), ("x-ratelimit-reset-requests", "1s"), ("x-ratelimit-reset-tokens", "6m0s"),
+            ("X-RateLimit-Limit-Requests", "60"), ("x-ratelimit-limit-tokens", "150000"),
+            ("x-ratelimit-remaining-requests", "59"),
+            ("x-ratelimit-remaining-tokens", "149984"), ("x-ratelimit-reset-requests", "1s"),
+            ("x-ratelimit-reset-tokens", "6m0s"),
         ]
         _ = read([], fields: fields, isStreaming: false, with: reader)
         #expect(reader.rateLimits.requests == RateLimits.Limit(limit: 60, remaining: 59, reset: .seconds(1)))
-        #expect(reader.rateLimits.tokens == RateLimits.Limit(limit: 150_000, remaining: 149_984, reset: .seconds(360)))
-        _ = read([], fields: [("x-ratelimit-limit-tokens", "-1"), ("x-ratelimit-remaining-tokens", "-1")], isStreaming: false, with: reader)
+        #expect(
+            reader.rateLimits.tokens
+                == RateLimits.Limit(limit: 150_000, remaining: 149_984, reset: .seconds(360)))
+        _ = read(
+            [], fields: [("x-ratelimit-limit-tokens", "-1"), ("x-ratelimit-remaining-tokens", "-1")],
+            isStreaming: false, with: reader)
         #expect(reader.rateLimits == RateLimits())
     }
 }

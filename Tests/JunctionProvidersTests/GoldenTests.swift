@@ -1,5 +1,6 @@
-// Each golden holds a request by name, what the provider is sent for it, what it answered, and what the caller gets.
-// UPDATE=1 writes what the provider is sent and what the caller gets anew: read the difference before you keep it.
+// Each golden holds a request by name, what the provider is sent for it, what it answered, and what the
+// caller gets. UPDATE=1 writes what the provider is sent and what the caller gets anew: read the difference
+// before you keep it.
 import Foundation
 import JunctionMessages
 import JunctionProtobuf
@@ -7,7 +8,8 @@ import JunctionProviders
 import JunctionRouting
 import Testing
 
-private let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Goldens")
+private let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+    "Goldens")
 
 struct GoldenTests {
     static let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.sorted() ?? []
@@ -34,7 +36,8 @@ struct GoldenTests {
         let body = golden.body
         let whole = golden.read([body])
         for place in 0...body.count {
-            #expect(golden.read([Array(body[..<place]), Array(body[place...])]) == whole, "cut at byte \(place)")
+            #expect(
+                golden.read([Array(body[..<place]), Array(body[place...])]) == whole, "cut at byte \(place)")
         }
         #expect(golden.read(body.map { [$0] }) == whole, "byte by byte")
     }
@@ -58,7 +61,8 @@ struct GoldenTests {
     }
 }
 
-/// A golden file: comments, `key: value` lines, then three parts that each follow a line of dashes and their name.
+/// A golden file: comments, `key: value` lines, then three parts that each follow a line of dashes and their
+/// name.
 private struct Golden {
     let file: URL
     let head: String
@@ -87,7 +91,8 @@ private struct Golden {
 
     func save() throws {
         let text = [
-            head, "their request\n\(theirRequest)", "their answer\n\(theirAnswer)", "our answer\n\(ourAnswer)",
+            head, "their request\n\(theirRequest)", "their answer\n\(theirAnswer)",
+            "our answer\n\(ourAnswer)",
         ].joined(separator: "\n---- ")
         try text.write(to: file, atomically: true, encoding: .utf8)
     }
@@ -117,6 +122,7 @@ private struct Golden {
             return (String(pair[0]), pair[1].trimmingCharacters(in: .whitespaces))
         }
         return JunctionProvidersTests.read(
-            pieces, status: Int(lines[0])!, fields: fields, adapter: deployment.provider.adapter, isStreaming: isStream)
+            pieces, status: Int(lines[0])!, fields: fields, adapter: deployment.provider.adapter,
+            isStreaming: isStream)
     }
 }

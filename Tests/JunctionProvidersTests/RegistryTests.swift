@@ -29,14 +29,17 @@ struct RegistryTests {
         ("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai/chat/completions"),
     ])
     func knowsWhereRequestsGo(provider: String, base: String, url: String) {
-        #expect(Registry.provider(named: provider)?.adapter.url(base: base) == url)
+        let found = Registry.provider(named: provider)?.adapter.url(
+            base: base, model: "m", apiVersion: nil, isStreaming: false)
+        #expect(found == url)
     }
 
     @Test func headersCarryTheKey() {
         let headers = Adapter.openAI([]).headers(key: "k", organization: "org")
-        #expect(headers.map { "\($0.name): \($0.value)" } == [
-            "content-type: application/json", "authorization: Bearer k", "openai-organization: org",
-        ])
+        #expect(
+            headers.map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "authorization: Bearer k", "openai-organization: org",
+            ])
         #expect(Adapter.openAI([]).headers(key: nil, organization: nil).count == 1)
     }
 

@@ -9,9 +9,18 @@ import Testing
 
 struct RequestTests {
     @Test(arguments: [
-        (asking { $0.tools = [JunctionV1.Tool("f", parameters: "{")] }, "completion.tools[0].function.parameters_json"),
-        (asking { $0.tools = [JunctionV1.Tool("f"), JunctionV1.Tool("g", parameters: "[]")] }, "completion.tools[1].function.parameters_json"),
-        (asking { $0.tools = [JunctionV1.Tool("f", parameters: "{}}")] }, "completion.tools[0].function.parameters_json"),
+        (
+            asking { $0.tools = [JunctionV1.Tool("f", parameters: "{")] },
+            "completion.tools[0].function.parameters_json"
+        ),
+        (
+            asking { $0.tools = [JunctionV1.Tool("f"), JunctionV1.Tool("g", parameters: "[]")] },
+            "completion.tools[1].function.parameters_json"
+        ),
+        (
+            asking { $0.tools = [JunctionV1.Tool("f", parameters: "{}}")] },
+            "completion.tools[0].function.parameters_json"
+        ),
         (asking { $0.tools = [JunctionV1.Tool()] }, "completion.tools[0].function"),
         (asking { $0.responseFormat = schema("7") }, "completion.response_format.json_schema.schema_json"),
         (asking { $0.responseFormat = schema("") }, "completion.response_format.json_schema.schema_json"),
@@ -20,16 +29,27 @@ struct RequestTests {
         (asking { $0.extraParametersJson = #"{"model":"x"}"# }, "completion.extra_parameters_json"),
         (asking { $0.extraParametersJson = #"{"mes\u0073ages":[]}"# }, "completion.extra_parameters_json"),
         (asking { $0.extraParametersJson = #"{"stream":true}"# }, "completion.extra_parameters_json"),
-        (asking { $0.temperature = 1; $0.extraParametersJson = #"{"temperature":2}"# }, "completion.extra_parameters_json"),
+        (
+            asking {
+                $0.temperature = 1
+                $0.extraParametersJson = #"{"temperature":2}"#
+            }, "completion.extra_parameters_json"
+        ),
         (asking { $0.temperature = .nan }, "completion.temperature"),
         (asking { $0.topP = .infinity }, "completion.top_p"),
         (asking { $0.presencePenalty = -.infinity }, "completion.presence_penalty"),
         (asking { $0.frequencyPenalty = .nan }, "completion.frequency_penalty"),
         (asking { $0.logitBias = [7: .nan] }, "completion.logit_bias[7]"),
         (asking { $0.messages.append(JunctionV1.Message(.unspecified)) }, "completion.messages[1].role"),
-        (asking { $0.messages[0].parts = [.text("a"), JunctionV1.ContentPart()] }, "completion.messages[0].parts[1].part"),
+        (
+            asking { $0.messages[0].parts = [.text("a"), JunctionV1.ContentPart()] },
+            "completion.messages[0].parts[1].part"
+        ),
         (asking { $0.messages[0].parts = [.image(nil)] }, "completion.messages[0].parts[0].image.source"),
-        (asking { $0.messages[0].parts = [.image(.data([1]))] }, "completion.messages[0].parts[0].image.media_type"),
+        (
+            asking { $0.messages[0].parts = [.image(.data([1]))] },
+            "completion.messages[0].parts[0].image.media_type"
+        ),
         (asking { $0.toolChoice = JunctionV1.ToolChoice(.unrecognized(9)) }, "completion.tool_choice.mode"),
     ])
     func refusesNamingTheField(completion: JunctionV1.Completion, field: String) {
@@ -43,7 +63,9 @@ struct RequestTests {
         let arena = Arena()
         let writer = BodyWriter()
         let wrong = asking { $0.extraParametersJson = "{" }.view(in: arena)
-        #expect(throws: Failure.self) { try writer.write(wrong, model: "m", isStreaming: true, adapter: .openAI([])) }
+        #expect(throws: Failure.self) {
+            try writer.write(wrong, model: "m", isStreaming: true, adapter: .openAI([]))
+        }
         try writer.write(asking().view(in: arena), model: "m", isStreaming: false, adapter: .openAI([]))
         #expect(writer.text == #"{"model":"m","messages":[{"role":"user","content":"Hello!"}]}"#)
     }
@@ -57,17 +79,22 @@ struct RequestTests {
         let text = try body(completion, options: BodyOptions(extraBody: extra))
         #expect(text.hasSuffix(#","temperature":1,"top_k":5,"seed":1,"b":{"c":"d"}}"#))
         #expect(throws: ExtraBody.Problem.notAnObject) { try ExtraBody(json: "[]") }
-        #expect(throws: ExtraBody.Problem.reserved(member: "stream")) { try ExtraBody(json: #"{"stream":1}"#) }
+        #expect(throws: ExtraBody.Problem.reserved(member: "stream")) {
+            try ExtraBody(json: #"{"stream":1}"#)
+        }
     }
 
     @Test(arguments: [
-        ("openai/gpt-4o", "max_tokens"), ("openai/o1", "max_completion_tokens"), ("openai/o3-mini", "max_completion_tokens"),
-        ("openai/gpt-5.1", "max_completion_tokens"), ("groq/openai/gpt-oss-20b", "max_tokens"), ("hosted_vllm/o1-like", "max_tokens"),
+        ("openai/gpt-4o", "max_tokens"), ("openai/o1", "max_completion_tokens"),
+        ("openai/o3-mini", "max_completion_tokens"),
+        ("openai/gpt-5.1", "max_completion_tokens"), ("groq/openai/gpt-oss-20b", "max_tokens"),
+        ("hosted_vllm/o1-like", "max_tokens"),
     ])
     func namesTheTokenLimitAsTheProviderDoes(deployment: String, member: String) throws {
         let (provider, model) = Registry.split(deployment)
         let adapter = try #require(Registry.provider(named: provider)).adapter
-        #expect(try body(asking { $0.maxTokens = 5 }, model: model, adapter: adapter).contains("\"\(member)\":5"))
+        #expect(
+            try body(asking { $0.maxTokens = 5 }, model: model, adapter: adapter).contains("\"\(member)\":5"))
     }
 
     /// Any text comes out of the JSON as it went in.
@@ -76,8 +103,11 @@ struct RequestTests {
         var random = SeededGenerator(state: seed)
         let alphabet = Array("abc \"\\/\n\r\t\u{1}\u{1f}\u{7f}é\u{2028}🌍\u{10ffff}").map(String.init)
         for _ in 0..<500 {
-            let text = (0..<Int.random(in: 0...100, using: &random)).map { _ in alphabet.randomElement(using: &random)! }.joined()
-            let json = try JSONSerialization.jsonObject(with: Data(try body(asking(text)).utf8)) as? [String: Any]
+            let text = (0..<Int.random(in: 0...100, using: &random)).map { _ in
+                alphabet.randomElement(using: &random)!
+            }.joined()
+            let json =
+                try JSONSerialization.jsonObject(with: Data(try body(asking(text)).utf8)) as? [String: Any]
             let message = (json?["messages"] as? [[String: Any]])?.first
             #expect(message?["content"] as? String == text, "seed \(seed)")
         }
@@ -86,12 +116,16 @@ struct RequestTests {
     @Test func writesBytesAsBase64() throws {
         for count in 0...50 {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 97 &+ 200) }
-            let text = try body(asking { $0.messages[0].parts = [.image(.data(bytes), mediaType: "image/png")] })
+            let text = try body(
+                asking { $0.messages[0].parts = [.image(.data(bytes), mediaType: "image/png")] })
             #expect(text.contains("\"data:image/png;base64,\(Data(bytes).base64EncodedString())\""))
         }
     }
 
-    @Test(arguments: [0, 0.1, -2, 1e-7, 1.7976931348623157e308, Double.leastNonzeroMagnitude, 0.30000000000000004, 123456789])
+    @Test(arguments: [
+        0, 0.1, -2, 1e-7, 1.7976931348623157e308, Double.leastNonzeroMagnitude, 0.30000000000000004,
+        123_456_789,
+    ])
     func writesNumbersThatReadBackTheSame(number: Double) throws {
         let text = try body(asking { $0.temperature = number })
         let digits = try #require(text.dropLast().split(separator: ":").last)
@@ -105,7 +139,8 @@ struct RequestTests {
     ) throws -> String {
         let arena = Arena()
         let writer = BodyWriter()
-        try writer.write(completion.view(in: arena), model: model, isStreaming: false, adapter: adapter, options: options)
+        try writer.write(
+            completion.view(in: arena), model: model, isStreaming: false, adapter: adapter, options: options)
         return writer.text
     }
 }

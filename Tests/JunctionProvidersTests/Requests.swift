@@ -17,7 +17,9 @@ extension JunctionV1.ContentPart {
         return part
     }
 
-    static func image(_ source: JunctionV1.ImagePart.OneOf_Source?, mediaType: String = "", detail: String = "") -> Self {
+    static func image(
+        _ source: JunctionV1.ImagePart.OneOf_Source?, mediaType: String = "", detail: String = ""
+    ) -> Self {
         var image = JunctionV1.ImagePart()
         image.source = source
         image.mediaType = mediaType
@@ -49,7 +51,9 @@ extension JunctionV1.ToolChoice {
 }
 
 /// A completion whose only message is the user's `text`.
-func asking(_ text: String = "Hello!", _ change: (inout JunctionV1.Completion) -> Void = { _ in }) -> JunctionV1.Completion {
+func asking(_ text: String = "Hello!", _ change: (inout JunctionV1.Completion) -> Void = { _ in })
+    -> JunctionV1.Completion
+{
     var completion = JunctionV1.Completion()
     completion.model = "group"
     completion.messages = [JunctionV1.Message(.user, text)]
@@ -58,7 +62,8 @@ func asking(_ text: String = "Hello!", _ change: (inout JunctionV1.Completion) -
 }
 
 private let weather = JunctionV1.Tool(
-    "get_weather", description: "The weather at a place", parameters: #"{"type":"object","properties":{"city":{"type":"string"}}}"#)
+    "get_weather", description: "The weather at a place",
+    parameters: #"{"type":"object","properties":{"city":{"type":"string"}}}"#)
 
 let requests: [String: JunctionV1.Completion] = [
     "hello": asking(),
@@ -116,7 +121,10 @@ let requests: [String: JunctionV1.Completion] = [
         result.toolCallId = "call_1"
         var refused = JunctionV1.Message(.assistant)
         refused.refusal = "I cannot."
-        $0.messages += [asked, result, JunctionV1.Message(.assistant, "18 °C."), refused, JunctionV1.Message(.user, "Why?")]
+        $0.messages += [
+            asked, result, JunctionV1.Message(.assistant, "18 °C."), refused,
+            JunctionV1.Message(.user, "Why?"),
+        ]
         $0.tools = [weather]
         $0.toolChoice = JunctionV1.ToolChoice(.function, "get_weather")
     },
@@ -129,6 +137,7 @@ let requests: [String: JunctionV1.Completion] = [
         format.jsonSchema?.schemaJson = #"{ "type": "object" }"#
         format.jsonSchema?.strict = true
         $0.responseFormat = format
-        $0.extraParametersJson = #"{"service_tier": "flex", "web": {"depth": [1, 2.5, -3, true, null, "é\n"], "e": {}, "a": []}}"#
+        $0.extraParametersJson =
+            #"{"service_tier": "flex", "web": {"depth": [1, 2.5, -3, true, null, "é\n"], "e": {}, "a": []}}"#
     },
 ]

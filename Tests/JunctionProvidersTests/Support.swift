@@ -23,7 +23,8 @@ func read(
                 said += shown(JunctionV1.StreamResponse(delta))
             case .complete(let response): said += "complete\n" + shown(JunctionV1.CompleteResponse(response))
             case .usage(let usage):
-                said += "usage \(usage.prompt) + \(usage.completion), cached \(usage.cached), reasoning \(usage.reasoning)\n"
+                said +=
+                    "usage \(usage.prompt) + \(usage.completion), cached \(usage.cached), reasoning \(usage.reasoning)\n"
             case .finished: said += "finished\n"
             case .failed(let failure):
                 said += "failed: \(failure.kind), status \(failure.httpStatus)"
@@ -46,7 +47,9 @@ func read(_ text: String, status: Int = 200, isStreaming: Bool = false) -> Strin
 }
 
 /// The failure that an answer comes to; nil when it comes to none.
-func failure(status: Int, _ body: String, fields: [(String, String)] = [], isStreaming: Bool = false) -> Failure? {
+func failure(status: Int, _ body: String, fields: [(String, String)] = [], isStreaming: Bool = false)
+    -> Failure?
+{
     let reader = AnswerReader()
     let arena = Arena()
     reader.reset(adapter: .openAI([]), isStreaming: isStreaming)
@@ -84,12 +87,16 @@ private func shown(_ name: String, _ value: Any, indent: String) -> String {
     case let value as Double: return "\(indent)\(name): \(value)\n"
     case let value as Bool: return value ? "\(indent)\(name)\n" : ""
     case let value as [UInt8]: return value.isEmpty ? "" : "\(indent)\(name): \(value)\n"
-    case let value as [Any]: return value.map { "\(indent)\(name)\n" + shown($0, indent: indent + "  ") }.joined()
-    case let value as JunctionV1.FinishReason: return value == .unspecified ? "" : "\(indent)\(name): \(value)\n"
+    case let value as [Any]:
+        return value.map { "\(indent)\(name)\n" + shown($0, indent: indent + "  ") }.joined()
+    case let value as JunctionV1.FinishReason:
+        return value == .unspecified ? "" : "\(indent)\(name): \(value)\n"
     case let value as JunctionV1.Role: return value == .unspecified ? "" : "\(indent)\(name): \(value)\n"
     default: break
     }
     let mirror = Mirror(reflecting: value)
-    guard mirror.displayStyle == .optional else { return "\(indent)\(name)\n" + shown(value, indent: indent + "  ") }
+    guard mirror.displayStyle == .optional else {
+        return "\(indent)\(name)\n" + shown(value, indent: indent + "  ")
+    }
     return mirror.children.first.map { shown(name, $0.value, indent: indent) } ?? ""
 }

@@ -1,5 +1,5 @@
-// What the gRPC documents say a server does with input that is wrong, case by case, on one connection on which
-// other calls go on.
+// What the gRPC documents say a server does with input that is wrong, case by case, on one connection on
+// which other calls go on.
 import JunctionMessages
 import JunctionTransport
 import Testing
@@ -40,11 +40,13 @@ struct BadInputTests {
     }
 
     @Test func aGoodCallHasHeadMessageAndTrailers() async throws {
-        let answer = try await ask(RawClient.head(BadInputTests.echo, with: ["content-type": "application/grpc+proto"]))
-        #expect(answer.blocks == [
-            [":status": "200", "content-type": "application/grpc", "grpc-accept-encoding": "identity"],
-            ["grpc-status": "0"],
-        ])
+        let answer = try await ask(
+            RawClient.head(BadInputTests.echo, with: ["content-type": "application/grpc+proto"]))
+        #expect(
+            answer.blocks == [
+                [":status": "200", "content-type": "application/grpc", "grpc-accept-encoding": "identity"],
+                ["grpc-status": "0"],
+            ])
         #expect(answer.data == BadInputTests.hello)
         #expect(answer.closedWith == 0)
     }
@@ -52,14 +54,18 @@ struct BadInputTests {
     @Test(arguments: ["application/json", "application/grpc-web+proto", ""])
     func anotherContentTypeIsAnHTTPError(type: String) async throws {
         for endsBody in [true, false] {
-            let answer = try await ask(RawClient.head(BadInputTests.echo, with: ["content-type": type]), endsBody: endsBody)
+            let answer = try await ask(
+                RawClient.head(BadInputTests.echo, with: ["content-type": type]), endsBody: endsBody)
             #expect(answer.blocks == [[":status": "415"]])
             #expect(answer.data.isEmpty)
         }
     }
 
     @Test func noContentTypeIsAnHTTPError() async throws {
-        #expect(try await ask(RawClient.head(BadInputTests.echo, without: ["content-type"])).blocks == [[":status": "415"]])
+        #expect(
+            try await ask(RawClient.head(BadInputTests.echo, without: ["content-type"])).blocks == [
+                [":status": "415"]
+            ])
     }
 
     @Test func anotherMethodIsAnHTTPError() async throws {
@@ -72,7 +78,8 @@ struct BadInputTests {
     }
 
     @Test(arguments: [
-        "/test.Calls/echo", "/test.calls/Echo", "/test.Calls/", "/", "/test.Calls/Echo/", "/other.Service/Echo",
+        "/test.Calls/echo", "/test.calls/Echo", "/test.Calls/", "/", "/test.Calls/Echo/",
+        "/other.Service/Echo",
     ])
     func anUnknownMethodIsNamed(path: String) async throws {
         expectRefusal(try await ask(RawClient.head(path)), .unimplemented, naming: path)
@@ -119,7 +126,8 @@ struct BadInputTests {
 
     @Test func aMessageCutShortIsInternal() async throws {
         for count in 1..<BadInputTests.hello.count {
-            let answer = try await ask(RawClient.head(BadInputTests.echo), [Array(BadInputTests.hello[..<count])])
+            let answer = try await ask(
+                RawClient.head(BadInputTests.echo), [Array(BadInputTests.hello[..<count])])
             expectRefusal(answer, .internal, naming: "inside a message")
         }
     }
@@ -159,7 +167,8 @@ struct BadInputTests {
     }
 
     @Test func aHeadOverTheLimitIsReset() async throws {
-        let large = RawClient.head(BadInputTests.echo, with: ["x-large": String(repeating: "a", count: 20_000)])
+        let large = RawClient.head(
+            BadInputTests.echo, with: ["x-large": String(repeating: "a", count: 20_000)])
         let answer = try await ask(large, endsBody: false)
         #expect(answer.blocks.isEmpty)
         #expect(answer.closedWith != 0)

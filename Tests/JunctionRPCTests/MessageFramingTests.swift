@@ -20,7 +20,9 @@ struct MessageFramingTests {
             piece.withUnsafeBytes { bytes in
                 var offset = 0
                 do throws(Status) {
-                    while let message = try deframer.next(bytes, &offset) { outcome.messages.append(Array(message)) }
+                    while let message = try deframer.next(bytes, &offset) {
+                        outcome.messages.append(Array(message))
+                    }
                 } catch { outcome.failure = error }
             }
         }
@@ -53,7 +55,8 @@ struct MessageFramingTests {
         let whole = MessageFramingTests.framed([1, 2, 3])
         for count in 1..<whole.count {
             MessageFramingTests.verify(
-                MessageFramingTests.framed([9]) + whole[..<count], is: Outcome(messages: [[9]], endsInside: true))
+                MessageFramingTests.framed([9]) + whole[..<count],
+                is: Outcome(messages: [[9]], endsInside: true))
         }
     }
 
@@ -61,7 +64,8 @@ struct MessageFramingTests {
         let failure = Status(.resourceExhausted, "the message has 101 bytes; the limit is 100")
         MessageFramingTests.verify([0, 0, 0, 0, 101], is: Outcome(failure: failure))
         MessageFramingTests.verify(
-            MessageFramingTests.framed([5]) + [0, 0, 0, 0, 101, 1], is: Outcome(messages: [[5]], failure: failure))
+            MessageFramingTests.framed([5]) + [0, 0, 0, 0, 101, 1],
+            is: Outcome(messages: [[5]], failure: failure))
         let largest = Status(.resourceExhausted, "the message has 4294967295 bytes; the limit is 100")
         MessageFramingTests.verify([0, 255, 255, 255, 255], is: Outcome(failure: largest))
     }
@@ -69,10 +73,14 @@ struct MessageFramingTests {
     @Test func aCompressedMessageIsRefusedAsTheDocumentsSay() {
         let compressed = MessageFramingTests.framed([1], flag: 1)
         #expect(MessageFramingTests.outcome(of: [compressed]).failure?.code == .internal)
-        #expect(MessageFramingTests.outcome(of: [compressed], unknownEncoding: true).failure?.code == .unimplemented)
+        #expect(
+            MessageFramingTests.outcome(of: [compressed], unknownEncoding: true).failure?.code
+                == .unimplemented)
         let plain = Outcome(messages: [[1]])
         MessageFramingTests.verify(MessageFramingTests.framed([1]), is: plain, unknownEncoding: true)
-        #expect(MessageFramingTests.outcome(of: [MessageFramingTests.framed([1], flag: 2)]).failure?.code == .internal)
+        #expect(
+            MessageFramingTests.outcome(of: [MessageFramingTests.framed([1], flag: 2)]).failure?.code
+                == .internal)
     }
 
     @Test func theFramerWritesWhatTheDeframerReads() throws {

@@ -68,13 +68,16 @@ final class RawClient: Sendable {
 
     /// Sends a request in pieces, each in a turn of its own, and waits until the stream is closed.
     ///
-    /// - Parameter resetAfter: cancel once that many pieces are sent.
+    /// - Parameters:
+    ///   - resetAfter: cancel once that many pieces are sent.
+    ///   - reads: whether the server may send more than the first window.
     func call(
-        _ head: [HeaderField], _ pieces: [[UInt8]] = [], endsBody: Bool = true, resetAfter: Int? = nil
+        _ head: [HeaderField], _ pieces: [[UInt8]] = [], endsBody: Bool = true, resetAfter: Int? = nil,
+        reads: Bool = true
     ) async -> RawAnswer {
         await withCheckedContinuation { continuation in
             thread.loop.submit { [connection, thread] in
-                let handler = Handler { continuation.resume(returning: $0) }
+                let handler = Handler(reads: reads) { continuation.resume(returning: $0) }
                 let stream = connection.connection.openStream(headers: head, handler: handler)
                 handler.stream = stream
                 Sending(stream, pieces, endsBody, resetAfter, thread.loop).next()
@@ -89,7 +92,10 @@ final class RawClient: Sendable {
         var resetAfter: Int?
         let loop: EventLoop
 
-        init(_ stream: HTTP2Stream, _ pieces: [[UInt8]], _ endsBody: Bool, _ resetAfter: Int?, _ loop: EventLoop) {
+        init(
+            _ stream: HTTP2Stream, _ pieces: [[UInt8]], _ endsBody: Bool, _ resetAfter: Int?,
+            _ loop: EventLoop
+        ) {
             self.stream = stream
             self.pieces = pieces[...]
             self.endsBody = endsBody
@@ -114,8 +120,12 @@ final class RawClient: Sendable {
         var answer = RawAnswer()
         var block: [String: String] = [:]
         var stream: HTTP2Stream?
+        let reads: Bool
         let done: (RawAnswer) -> Void
-        init(done: @escaping (RawAnswer) -> Void) { self.done = done }
+        init(reads: Bool, done: @escaping (RawAnswer) -> Void) {
+            self.reads = reads
+            self.done = done
+        }
 
         func received(headerName: Span<UInt8>, value: Span<UInt8>) {
             func text(_ bytes: Span<UInt8>) -> String {
@@ -129,7 +139,7 @@ final class RawClient: Sendable {
         }
         func received(data: Span<UInt8>) {
             data.withUnsafeBufferPointer { answer.data += $0 }
-            stream?.consume(data.count)
+            if reads { stream?.consume(data.count) }
         }
         func endedRemotely() {}
         func becameWritable() {}

@@ -38,7 +38,9 @@ final class TestServer: Sendable {
         }
     }
 
-    init(port: Int = 0, limits: HTTP2Limits = HTTP2Limits(), messageBytesMax: Int = 4 * 1024 * 1024) async throws {
+    init(port: Int = 0, limits: HTTP2Limits = HTTP2Limits(), messageBytesMax: Int = 4 * 1024 * 1024)
+        async throws
+    {
         let methods = Mutex<TestServer?>(nil)
         let thread = LoopThread(name: "test-server") { _ in }
         self.thread = thread
@@ -46,7 +48,8 @@ final class TestServer: Sendable {
             thread.loop.submit {
                 do {
                     let server = RPCServer(
-                        registry: Methods.registry { methods.withLock { $0! } }, loop: thread.loop, limits: limits,
+                        registry: Methods.registry { methods.withLock { $0! } }, loop: thread.loop,
+                        limits: limits,
                         messageBytesMax: messageBytesMax)
                     let listener = try Listener(loop: thread.loop, host: "127.0.0.1", port: port) {
                         server.accept($0)
@@ -113,7 +116,8 @@ func eventually(_ condition: () async -> Bool) async throws {
 enum Methods {
     static func registry(_ server: @escaping @Sendable () -> TestServer) -> ServiceRegistry {
         var registry = ServiceRegistry()
-        registry.unary("/test.Calls/Echo", Message.self, Message.self) { request, call in call.answer(request) }
+        registry.unary("/test.Calls/Echo", Message.self, Message.self) { request, call in call.answer(request)
+        }
         registry.unary("/test.Calls/EchoLater", Message.self, Message.self) { request, call in
             _ = call.stream.server.loop.schedule(after: .milliseconds(1)) { call.answer(request) }
         }
@@ -140,7 +144,9 @@ enum Methods {
         }
         registry.unary("/test.Calls/Metadata", Message.self, Message.self) { request, call in
             let values = call.stream.metadata.values(String(request.content))
-            let binary = call.stream.metadata.binaryValues("trace-bin").map { String(decoding: $0, as: UTF8.self) }
+            let binary = call.stream.metadata.binaryValues("trace-bin").map {
+                String(decoding: $0, as: UTF8.self)
+            }
             call.send(message((values + binary).joined(separator: "|")))
             call.finish()
         }
@@ -163,7 +169,9 @@ enum Methods {
             return MessageReceiver(
                 onMessage: { request in
                     joined.text += String(request.content)
-                    if joined.text.hasSuffix("stop") { call.finish(Status(.aborted, "stopped at \(joined.text)")) }
+                    if joined.text.hasSuffix("stop") {
+                        call.finish(Status(.aborted, "stopped at \(joined.text)"))
+                    }
                 }, onEnd: { call.answer(message(joined.text).view(in: call.arena)) })
         }
         registry.bidirectional("/test.Calls/Chat", Message.self, Message.self) { call in

@@ -61,7 +61,9 @@ import Testing
         }
 
         func received(status: Int) { reader.begin(status: status) }
-        func received(headerName: Span<UInt8>, value: Span<UInt8>) { reader.header(name: headerName, value: value) }
+        func received(headerName: Span<UInt8>, value: Span<UInt8>) {
+            reader.header(name: headerName, value: value)
+        }
 
         func received(body: Span<UInt8>) {
             reader.append(body)

@@ -78,10 +78,14 @@ import Testing
             "https://gateway.example/v1/../admin", "https://gateway.example/v1/%2e%2e/admin",
             "https://gateway.example/v1@evil.example", "https://evil.example/https://gateway.example/v1",
         ] {
-            let status = try #require(throws: Status.self, "\(base)") { try check(fallback(base, "k"), allowed) }
+            let status = try #require(throws: Status.self, "\(base)") {
+                try check(fallback(base, "k"), allowed)
+            }
             #expect(status.message.hasPrefix("routing.fallbacks[0].override.api_base "))
         }
-        let keyless = try #require(throws: Status.self) { try check(fallback("https://gateway.example/v1", ""), allowed) }
+        let keyless = try #require(throws: Status.self) {
+            try check(fallback("https://gateway.example/v1", ""), allowed)
+        }
         #expect(keyless.message.hasPrefix("routing.fallbacks[0].override.api_key "))
         let split = try #require(throws: Status.self) { try check(fallback("", "a\r\nb"), allowed) }
         #expect(split.message.hasPrefix("routing.fallbacks[0].override.api_key "))

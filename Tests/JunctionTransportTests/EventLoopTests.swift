@@ -94,4 +94,19 @@ import Testing
         loop.run()
         #expect(found.map(\.description) == ["127.0.0.1:80"])
     }
+
+    @Test func aLoopWithAnOpenWatchCanBeLetGoOf() {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        var watch: DescriptorWatch?
+        weak var gone: EventLoop?
+        do {
+            let loop = EventLoop()
+            gone = loop
+            watch = loop.watch(ends[0], .read) { _ in }
+        }
+        #expect(gone == nil)
+        withExtendedLifetime(watch) {}
+        close(ends[1])
+    }
 }

@@ -135,7 +135,8 @@ static void read_messages(call *c, const uint8_t *at, size_t length) {
     }
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t length, void *user) {
+static int on_data(
+    nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t length, void *user) {
     (void)flags, (void)user;
     call *c = nghttp2_session_get_stream_user_data(session, id);
     if (!c) return 0;

@@ -426,7 +426,8 @@ static void answer_get(connection *c, char *path) {
         report_requests(&body, query && strncmp(query, "last=", 5) == 0 ? atoi(query + 5) : -1);
     } else if (strcmp(path, "/options") == 0) {
         bool good = true;
-        for (char *rest = NULL, *pair = query ? strtok_r(query, "&", &rest) : NULL; pair; pair = strtok_r(NULL, "&", &rest)) {
+        char *rest = NULL;
+        for (char *pair = query ? strtok_r(query, "&", &rest) : NULL; pair; pair = strtok_r(NULL, "&", &rest)) {
             char *value = strchr(pair, '=');
             if (value) *value++ = 0;
             // The ring of requests has been made by the first option; its size stays.
@@ -619,7 +620,8 @@ static void run(void) {
         if (heap_count) {
             int64_t left = heap[0]->due_us - clock_us();
             if (left < 0) left = 0;
-            if (option.timer_step_us) left = (left + option.timer_step_us - 1) / option.timer_step_us * option.timer_step_us;
+            int64_t step = option.timer_step_us;
+            if (step) left = (left + step - 1) / step * step;
             wait = (struct timespec){.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
             timeout = &wait;
         }

@@ -1,3 +1,4 @@
+// simdjson's DOM parser behind a C interface: one parser a reader, whose tape Swift walks itself.
 #include "junction_json.h"
 #include <charconv>
 #include <new>

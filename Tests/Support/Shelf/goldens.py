@@ -1,4 +1,4 @@
-"""Prints JunctionProtobufTests/Goldens.swift: the shelf messages on the wire as Python's protobuf writes them.
+"""Prints JunctionProtobufTests/Goldens.swift: the shelf messages as Python's protobuf writes them.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install grpcio-tools
     /tmp/venv/bin/python Tests/Support/Shelf/goldens.py > Tests/JunctionProtobufTests/Goldens.swift
@@ -32,7 +32,8 @@ def bounds(name):
 def scalars(end):
     message = pb.Scalars(a_double=(-1.5, 1e300)[end], a_float=(-0.25, float("inf"))[end], a_bool=True)
     for name in INTEGERS + UNSIGNED:
-        setattr(message, ("an_" if name[0] == "i" or name.startswith("sf") else "a_") + name, bounds(name)[end])
+        article = "an_" if name[0] == "i" or name.startswith("sf") else "a_"
+        setattr(message, article + name, bounds(name)[end])
     message.a_string = ("Zürich 🚆", "a")[end]
     message.some_bytes = (b"\x00\xff\x00", b"\x80")[end]
     message.genre = (pb.GENRE_LOST, pb.GENRE_1990S)[end]
@@ -59,8 +60,9 @@ def maps():
 
 def book():
     return pb.Book(
-        title="t", type=pb.Book.TYPE_NOVEL, hard="", pages=0, subtitle="", genre=pb.GENRE_UNSPECIFIED, digest=b"",
-        is_lent=False, reader=Reader(), mark="m", binding=Binding(thread="linen"), plain=Plain(text="p"),
+        title="t", type=pb.Book.TYPE_NOVEL, hard="", pages=0, subtitle="", genre=pb.GENRE_UNSPECIFIED,
+        digest=b"", is_lent=False, reader=Reader(), mark="m", binding=Binding(thread="linen"),
+        plain=Plain(text="p"),
         edition=pb.Book.Edition(publisher="p", printings=[pb.Book.Edition.Printing(number=2)]))
 
 
@@ -75,8 +77,12 @@ def words():
     message = pb.Words(let=18, int=28, double=[29], nil=0)
     for field in pb.Words.DESCRIPTOR.fields:
         text = f"w{field.number}"
-        if field.type == field.TYPE_STRING and not field.containing_oneof:
-            getattr(message, field.name).extend([text]) if field.is_repeated else setattr(message, field.name, text)
+        if field.type != field.TYPE_STRING or field.containing_oneof:
+            continue
+        if field.is_repeated:
+            getattr(message, field.name).append(text)
+        else:
+            setattr(message, field.name, text)
     setattr(message, "as", "w26")
     message.func = b"f"
     setattr(message, "class", True)
@@ -90,9 +96,11 @@ def words():
 
 
 GOLDENS = {
-    "lowest": scalars(0), "highest": scalars(1), "lists": lists(), "unsaid": pb.Lists(unsaid=[1, 300]), "maps": maps(),
+    "lowest": scalars(0), "highest": scalars(1), "lists": lists(), "unsaid": pb.Lists(unsaid=[1, 300]),
+    "maps": maps(),
     "book": book(), "soft": pb.Book(soft=b"s"), "asEdition": pb.Book(as_edition=pb.Book.Edition()),
-    "asGenre": pb.Book(as_genre=pb.GENRE_UNSPECIFIED), "noCover": pb.Book(none=False), "tree": tree(), "words": words(),
+    "asGenre": pb.Book(as_genre=pb.GENRE_UNSPECIFIED), "noCover": pb.Book(none=False),
+    "tree": tree(), "words": words(),
 }
 
 print("// Messages on the wire as Python's protobuf writes them: printed by Tests/Support/Shelf/goldens.py.")
@@ -100,5 +108,6 @@ print("\nenum Golden {")
 for name, message in GOLDENS.items():
     hexadecimal = message.SerializeToString(deterministic=True).hex()
     lines = [hexadecimal[at:at + 96] for at in range(0, len(hexadecimal), 96)]
-    print(f'    static let {name} = bytes(\n        """\n' + "".join(f"        {line}\n" for line in lines) + '        """)')
+    text = "".join(f"        {line}\n" for line in lines)
+    print(f'    static let {name} = bytes(\n        """\n{text}        """)')
 print("}")

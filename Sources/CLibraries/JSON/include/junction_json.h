@@ -22,8 +22,8 @@ void junction_json_free(junction_json *parser);
 int junction_json_parse(
     junction_json *parser, const uint8_t *text, size_t count, const uint64_t **tape, const uint8_t **strings);
 
-/// Writes the shortest decimal form that reads back as the same number; returns the bytes written, at most 32.
-/// The number must be finite.
+/// Writes the shortest decimal form that reads back as the same number; returns the bytes written, at most
+/// 32. The number must be finite.
 size_t junction_json_write_double(double number, char *to);
 size_t junction_json_write_float(float number, char *to);
 

@@ -58,8 +58,13 @@ extension ShelfV1 {
             }
         }
 
-        public init(stored: Shelf__V1__Genre) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }
-        public var stored: Shelf__V1__Genre { Shelf__V1__Genre(rawValue: .init(truncatingIfNeeded: rawValue)) }
+        public init(stored: Shelf__V1__Genre) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Shelf__V1__Genre {
+            Shelf__V1__Genre(rawValue: .init(truncatingIfNeeded: rawValue))
+        }
     }
 }
 
@@ -455,18 +460,12 @@ extension ShelfV1 {
         public static var fullName: String { "shelf.v1.Maps" }
 
         public init(_ view: View) {
-            self.byName = .init(
-                view.byName.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
-            self.byNumber = .init(
-                view.byNumber.map { ($0.key, $0.value.map { ShelfV1.Book($0) } ?? .init()) }, uniquingKeysWith: { $1 })
-            self.byFlag = .init(
-                view.byFlag.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-            self.byId = .init(
-                view.byId.map { ($0.key, [UInt8]($0.value)) }, uniquingKeysWith: { $1 })
-            self.byOffset = .init(
-                view.byOffset.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-            self.readers = .init(
-                view.readers.map { (String($0.key), $0.value.map { Lending.Reader($0) } ?? .init()) }, uniquingKeysWith: { $1 })
+            self.byName = .init(view.byName.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
+            self.byNumber = .init(view.byNumber.map { ($0.key, $0.value.map { ShelfV1.Book($0) } ?? .init()) }, uniquingKeysWith: { $1 })
+            self.byFlag = .init(view.byFlag.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+            self.byId = .init(view.byId.map { ($0.key, [UInt8]($0.value)) }, uniquingKeysWith: { $1 })
+            self.byOffset = .init(view.byOffset.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+            self.readers = .init(view.readers.map { (String($0.key), $0.value.map { Lending.Reader($0) } ?? .init()) }, uniquingKeysWith: { $1 })
         }
 
         public func view(in arena: Arena) -> View {
@@ -994,8 +993,13 @@ extension ShelfV1 {
                 }
             }
 
-            public init(stored: Shelf__V1__Book__Type) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }
-            public var stored: Shelf__V1__Book__Type { Shelf__V1__Book__Type(rawValue: .init(truncatingIfNeeded: rawValue)) }
+            public init(stored: Shelf__V1__Book__Type) {
+                self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+            }
+
+            public var stored: Shelf__V1__Book__Type {
+                Shelf__V1__Book__Type(rawValue: .init(truncatingIfNeeded: rawValue))
+            }
         }
 
         /// A nested message with a nested message.
@@ -1121,8 +1125,7 @@ extension ShelfV1 {
             self.label = String(view.label)
             self.left = view.left.map { ShelfV1.Tree($0) }
             self.branches = view.branches.map { ShelfV1.Tree($0) }
-            self.named = .init(
-                view.named.map { (String($0.key), $0.value.map { ShelfV1.Tree($0) } ?? .init()) }, uniquingKeysWith: { $1 })
+            self.named = .init(view.named.map { (String($0.key), $0.value.map { ShelfV1.Tree($0) } ?? .init()) }, uniquingKeysWith: { $1 })
             self.shadow = view.shadow.map { ShelfV1.Tree($0) }
             self.branch = view.branch.map { ShelfV1.Branch($0) }
             self.graft = switch view.graft {
@@ -1417,18 +1420,15 @@ extension ShelfV1 {
             self.`func` = [UInt8](view.`func`)
             self.`class` = view.`class`
             self.`default` = view.`default`.map { ShelfV1.Nothing($0) }
-            self.`where` = .init(
-                view.`where`.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
+            self.`where` = .init(view.`where`.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
             self.`nil` = view.`nil`
             self.int = view.int
             self.double = .init(view.double)
             self.namespace = String(view.namespace)
             self.value = String(view.value)
             self.newValue = String(view.newValue)
-            self.entry = .init(
-                view.entry.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
-            self.item = .init(
-                view.item.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
+            self.entry = .init(view.entry.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
+            self.item = .init(view.item.map { (String($0.key), String($0.value)) }, uniquingKeysWith: { $1 })
             self.count = view.count.map { String($0) }
             self.text = view.text.map { String($0) }
             self.setText = String(view.setText)
@@ -1929,8 +1929,7 @@ extension ShelfV1 {
             self.selves = view.selves.map { ShelfV1.Self_($0) }
             self.text = view.text.map { ShelfV1.Text_($0) }
             self.string = view.string.map { ShelfV1.String_($0) }
-            self.optional = .init(
-                view.optional.map { ($0.key, $0.value.map { ShelfV1.Optional($0) } ?? .init()) }, uniquingKeysWith: { $1 })
+            self.optional = .init(view.optional.map { ($0.key, $0.value.map { ShelfV1.Optional($0) } ?? .init()) }, uniquingKeysWith: { $1 })
             self.array = view.array.map { ShelfV1.Array($0) }
             self.number = view.number.map { ShelfV1.Int32_($0) }
         }

@@ -1,8 +1,8 @@
 // The plugin's door: reads its parameters, chooses what to write for each .proto file.
 //
 // Parameters (--junction_opt, comma-separated): `emit=messages|client|server` (one a run); `import=MODULE`, a
-// module that the output imports, may be repeated; `c=MODULE`, the module of protoc-c's structs, for messages;
-// `access=internal` leaves out `public`.
+// module that the output imports, may be repeated; `c=MODULE`, for messages: the module of protoc-c's
+// structs; `access=internal` leaves out `public`.
 import SwiftProtobufPluginLibrary
 
 @main
@@ -46,7 +46,7 @@ struct Generator: CodeGenerator {
         }
     }
 
-    /// `junction/v1/router.proto` becomes `junction.v1.router.pb.swift`: SwiftPM wants file names that differ.
+    /// `a/v1/b.proto` becomes `a.v1.b.pb.swift`: SwiftPM wants file names that differ.
     private func outputName(_ file: FileDescriptor, _ suffix: String) -> String {
         file.name.dropLast(".proto".count).split(separator: "/").joined(separator: ".") + "." + suffix
     }
@@ -71,7 +71,9 @@ struct Options {
             case "import": imports.append(value)
             case "c": cModule = value
             case "access" where value == "internal": access = ""
-            default: throw BadParameter(description: "unknown parameter \(key)=\(value); known: emit, import, c, access")
+            default:
+                throw BadParameter(
+                    description: "unknown parameter \(key)=\(value); known: emit, import, c, access")
             }
         }
     }

@@ -33,7 +33,8 @@ struct MessageFile {
             !values.contains { item.caseName($0) == item.caseName(value) }
         }
         source.docs(item)
-        source.block("\(access)enum \(item.simpleName): RawRepresentable, Hashable, Sendable, FieldElement") { source in
+        source.block("\(access)enum \(item.simpleName): RawRepresentable, Hashable, Sendable, FieldElement") {
+            source in
             for value in values {
                 source.docs(value)
                 source.line("case \(item.caseName(value))")
@@ -62,8 +63,13 @@ struct MessageFile {
             source.line("")
             // The C compiler chooses whether the numbers of an enum are signed.
             let type = c(item.cName)
-            source.line("\(access)init(stored: \(type)) { self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue)) }")
-            source.line("\(access)var stored: \(type) { \(type)(rawValue: .init(truncatingIfNeeded: rawValue)) }")
+            source.block("\(access)init(stored: \(type))") { source in
+                source.line("self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))")
+            }
+            source.line("")
+            source.block("\(access)var stored: \(type)") { source in
+                source.line("\(type)(rawValue: .init(truncatingIfNeeded: rawValue))")
+            }
         }
     }
 
@@ -126,7 +132,9 @@ struct MessageFile {
         }
     }
 
-    private func writeEnum(_ oneof: OneofDescriptor, of message: Descriptor, isView: Bool, to source: inout Source) {
+    private func writeEnum(
+        _ oneof: OneofDescriptor, of message: Descriptor, isView: Bool, to source: inout Source
+    ) {
         source.line("")
         source.line("/// What `\(oneof.name)` holds.")
         let isBoxed = !isView && oneof.fields.contains { $0.isBoxed(in: message) }
@@ -146,9 +154,11 @@ struct MessageFile {
                 let name = field.swiftName
                 if let (key, value) = field.messageType?.keyAndValue {
                     // An absent value stands for the default, a later entry for an earlier one.
-                    let copy = value.isMessage ? "$0.value.map { \(toValue("$0", value)) } ?? .init()" : toValue("$0.value", value)
-                    source.line("self.\(name) = .init(")
-                    source.line("    view.\(name).map { (\(toValue("$0.key", key)), \(copy)) }, uniquingKeysWith: { $1 })")
+                    let copy =
+                        value.isMessage
+                        ? "$0.value.map { \(toValue("$0", value)) } ?? .init()" : toValue("$0.value", value)
+                    let pairs = "view.\(name).map { (\(toValue("$0.key", key)), \(copy)) }"
+                    source.line("self.\(name) = .init(\(pairs), uniquingKeysWith: { $1 })")
                 } else if field.isRepeated || field.isMessage || field.isOptional {
                     let copy = toValue("$0", field)
                     let all = field.isRepeated ? ".init(view.\(name))" : "view.\(name)"
@@ -158,7 +168,8 @@ struct MessageFile {
                 }
             }
             for oneof in oneofs {
-                writeSwitch(oneof, "self.\(oneof.swiftName) = switch view.\(oneof.swiftName)", toValue, to: &source)
+                writeSwitch(
+                    oneof, "self.\(oneof.swiftName) = switch view.\(oneof.swiftName)", toValue, to: &source)
             }
         }
     }
@@ -189,14 +200,16 @@ struct MessageFile {
                 }
             }
             for oneof in oneofs {
-                writeSwitch(oneof, "view.\(oneof.swiftName) = switch self.\(oneof.swiftName)", toView, to: &source)
+                writeSwitch(
+                    oneof, "view.\(oneof.swiftName) = switch self.\(oneof.swiftName)", toView, to: &source)
             }
             source.line("return view")
         }
     }
 
     private func writeSwitch(
-        _ oneof: OneofDescriptor, _ head: String, _ copy: (String, FieldDescriptor) -> String, to source: inout Source
+        _ oneof: OneofDescriptor, _ head: String, _ copy: (String, FieldDescriptor) -> String,
+        to source: inout Source
     ) {
         source.switchBlock(head) { source in
             for field in oneof.fields {

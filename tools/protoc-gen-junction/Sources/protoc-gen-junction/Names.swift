@@ -19,22 +19,27 @@ func lowerCamel(_ name: String) -> String {
 
 /// Member names that Swift or the generated code has a meaning for already.
 private let takenMembers: Set<String> = [
-    "init", "self", "Self", "Type", "raw", "descriptor", "stored", "encodedSize", "encode", "encoded", "fullName",
+    "init", "self", "Self", "Type", "raw", "descriptor", "stored", "encodedSize", "encode", "encoded",
+    "fullName",
     "view", "hash", "hashValue", "rawValue", "unrecognized", "channel",
 ]
 
 /// Type names that Swift has a meaning for already, or that the generated code refers to.
 private let takenTypes: Set<String> = [
-    "Any", "Protocol", "Self", "Type", "View", "Bool", "Double", "Float", "Int", "Int32", "Int64", "String", "UInt8",
-    "UInt32", "UInt64", "Hashable", "RawRepresentable", "Sendable", "UnsafeMutablePointer", "Arena", "ByteView",
+    "Any", "Protocol", "Self", "Type", "View", "Bool", "Double", "Float", "Int", "Int32", "Int64", "String",
+    "UInt8",
+    "UInt32", "UInt64", "Hashable", "RawRepresentable", "Sendable", "UnsafeMutablePointer", "Arena",
+    "ByteView",
     "FieldElement", "MessageView", "ProtobufMessage", "Repeated", "Text",
 ]
 
 private let keywords: Set<String> = [
-    "associatedtype", "class", "deinit", "enum", "extension", "fileprivate", "func", "import", "inout", "internal",
+    "associatedtype", "class", "deinit", "enum", "extension", "fileprivate", "func", "import", "inout",
+    "internal",
     "let", "operator", "private", "precedencegroup", "protocol", "public", "rethrows", "static", "struct",
     "subscript", "typealias", "var", "break", "case", "catch", "continue", "default", "defer", "do", "else",
-    "fallthrough", "for", "guard", "if", "in", "repeat", "return", "throw", "switch", "where", "while", "as", "false",
+    "fallthrough", "for", "guard", "if", "in", "repeat", "return", "throw", "switch", "where", "while", "as",
+    "false",
     "is", "nil", "super", "throws", "true", "try", "Any",
 ]
 
@@ -52,7 +57,9 @@ extension ProvidesSourceCodeLocation {
 
 extension Descriptor {
     /// The Swift name with its namespace, such as `JunctionV1.Outer.Inner`.
-    var swiftName: String { (containingType?.swiftName ?? namespace(ofPackage: file.package)) + "." + simpleName }
+    var swiftName: String {
+        (containingType?.swiftName ?? namespace(ofPackage: file.package)) + "." + simpleName
+    }
     var simpleName: String { swiftTypeName(name) }
     /// The struct that protoc-c makes, and the function that initialises it.
     var cName: String { cTypeName(fullName) }
@@ -80,12 +87,14 @@ extension Descriptor {
 }
 
 extension EnumDescriptor {
-    var swiftName: String { (containingType?.swiftName ?? namespace(ofPackage: file.package)) + "." + simpleName }
+    var swiftName: String {
+        (containingType?.swiftName ?? namespace(ofPackage: file.package)) + "." + simpleName
+    }
     var simpleName: String { swiftTypeName(name) }
     var cName: String { cTypeName(fullName) }
 
-    /// `FINISH_REASON_STOP` of `FinishReason` becomes `stop`. protoc refuses values that would be called alike
-    /// so, unless they are aliases.
+    /// `FINISH_REASON_STOP` of `FinishReason` becomes `stop`. protoc refuses values that would be
+    /// called alike so, unless they are aliases.
     func caseName(_ value: EnumValueDescriptor) -> String {
         let prefix = snakeCase(name).uppercased() + "_"
         var short = value.name
@@ -107,7 +116,9 @@ extension FieldDescriptor {
     }
     /// How many elements a repeated field has.
     var cCount: String { "n_" + plainCName }
-    private var plainCName: String { cKeywords.contains(name.lowercased()) ? name.lowercased() + "_" : name.lowercased() }
+    private var plainCName: String {
+        cKeywords.contains(name.lowercased()) ? name.lowercased() + "_" : name.lowercased()
+    }
     /// Whether the field stands in a oneof for presence only.
     var isOptional: Bool { containingOneof?.isPresence == true }
 
@@ -152,10 +163,12 @@ private func snakeCase(_ name: String) -> String {
 
 /// protoc-c 1.4.1's kKeywordTable.
 private let cKeywords: Set<String> = [
-    "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class", "compl",
+    "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class",
+    "compl",
     "const", "const_cast", "continue", "default", "delete", "do", "double", "dynamic_cast", "else", "enum",
     "explicit", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable",
-    "namespace", "new", "not", "not_eq", "operator", "or", "or_eq", "private", "protected", "public", "register",
+    "namespace", "new", "not", "not_eq", "operator", "or", "or_eq", "private", "protected", "public",
+    "register",
     "reinterpret_cast", "return", "short", "signed", "sizeof", "static", "static_cast", "struct", "switch",
     "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using",
     "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq",

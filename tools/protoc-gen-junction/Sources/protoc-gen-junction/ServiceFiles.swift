@@ -1,4 +1,4 @@
-// Writes the services of one .proto: a client stub over a channel, and a server protocol with its registration.
+// Writes the services of one .proto: a client stub over a channel, a server protocol and its registration.
 import SwiftProtobufPluginLibrary
 
 struct ClientFile {
@@ -35,18 +35,21 @@ struct ClientFile {
         let response = method.outputType.swiftName
         let many = method.clientStreaming
         let argument =
-            many ? "_ requests: some AsyncSequence<\(request), any Error> & Sendable" : "_ request: \(request)"
+            many
+            ? "_ requests: some AsyncSequence<\(request), any Error> & Sendable" : "_ request: \(request)"
         let result =
             method.serverStreaming
             ? "-> AsyncThrowingStream<\(response), any Error>" : "async throws(Status) -> \(response)"
-        let head = "\(options.access)func \(method.swiftName)(\(argument), options: CallOptions = CallOptions())"
+        let head =
+            "\(options.access)func \(method.swiftName)(\(argument), options: CallOptions = CallOptions())"
         source.block("\(head) \(result)") { source in
-            let call = switch (method.clientStreaming, method.serverStreaming) {
-            case (false, false): "try await channel.unary"
-            case (false, true): "channel.serverStreaming"
-            case (true, false): "try await channel.clientStreaming"
-            case (true, true): "channel.bidirectional"
-            }
+            let call =
+                switch (method.clientStreaming, method.serverStreaming) {
+                case (false, false): "try await channel.unary"
+                case (false, true): "channel.serverStreaming"
+                case (true, false): "try await channel.clientStreaming"
+                case (true, true): "channel.bidirectional"
+                }
             source.line("\(call)(\"\(method.path)\", \(many ? "requests" : "request"), options: options)")
         }
     }
@@ -74,17 +77,19 @@ struct ServerFile {
                 for (index, method) in service.methods.enumerated() {
                     if index > 0 { source.line("") }
                     source.docs(method)
+                    let request = method.inputType.swiftName
                     let call = "_ call: ServerCall<\(method.outputType.swiftName)>"
-                    source.line(
+                    let rest =
                         method.clientStreaming
-                            ? "func \(method.swiftName)(\(call)) -> MessageReceiver<\(method.inputType.swiftName)>"
-                            : "func \(method.swiftName)(_ request: \(method.inputType.swiftName).View, \(call))")
+                        ? "(\(call)) -> MessageReceiver<\(request)>" : "(_ request: \(request).View, \(call))"
+                    source.line("func \(method.swiftName)\(rest)")
                 }
             }
             source.line("")
             source.block("extension ServiceRegistry") { source in
                 source.line("/// Serves `\(service.fullName)` by `service`.")
-                source.block("\(access)mutating func register(_ service: some \(service.name)Server)") { source in
+                source.block("\(access)mutating func register(_ service: some \(service.name)Server)") {
+                    source in
                     for method in service.methods { writeRegistration(method, to: &source) }
                 }
             }
@@ -92,14 +97,16 @@ struct ServerFile {
     }
 
     private func writeRegistration(_ method: MethodDescriptor, to source: inout Source) {
-        let kind = switch (method.clientStreaming, method.serverStreaming) {
-        case (false, false): "unary"
-        case (false, true): "serverStreaming"
-        case (true, false): "clientStreaming"
-        case (true, true): "bidirectional"
-        }
+        let kind =
+            switch (method.clientStreaming, method.serverStreaming) {
+            case (false, false): "unary"
+            case (false, true): "serverStreaming"
+            case (true, false): "clientStreaming"
+            case (true, true): "bidirectional"
+            }
         source.line("\(kind)(")
-        source.line("    \"\(method.path)\", \(method.inputType.swiftName).self, \(method.outputType.swiftName).self")
+        source.line(
+            "    \"\(method.path)\", \(method.inputType.swiftName).self, \(method.outputType.swiftName).self")
         source.line(") { service.\(method.swiftName)(\(method.clientStreaming ? "$0" : "$0, $1")) }")
     }
 }

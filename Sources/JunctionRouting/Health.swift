@@ -1,0 +1,126 @@
+// How a deployment has done lately, and when it is left alone. Also how fast a model group answers.
+
+/// One deployment's record.
+struct Health {
+    /// Attempts that ended in this minute and say something of its health.
+    private var answers = 0
+    private var failures = 0
+    private var failuresInARow = 0
+    /// Why it is, or was last, cooling down.
+    private(set) var cause = Failure.Kind.serverError
+    /// Whether it is cooling down by our own judgement, and not since its provider said so.
+    private(set) var isJudged = false
+    /// Mean seconds a completion token, of whole answers; 0: none yet.
+    private(set) var secondsPerToken = 0.0
+    /// Mean seconds to the first content, of streams; 0: none yet.
+    private(set) var secondsToFirstContent = 0.0
+    /// Tokens reserved in this minute by calls under way.
+    var tokensReserved = 0
+    /// Tokens reserved by all calls under way, whatever minute they began in.
+    var tokensOutstanding = 0
+    /// Since the start.
+    var tokensInTotal = 0
+    var requestsInTotal = 0
+
+    mutating func startMinute() {
+        answers = 0
+        failures = 0
+        tokensReserved = 0
+    }
+
+    mutating func answered(in time: Duration, completionTokens: Int, isStreaming: Bool) {
+        answers += 1
+        failuresInARow = 0
+        if isStreaming {
+            Self.learn(time.seconds, into: &secondsToFirstContent)
+        } else {
+            Self.learn(time.seconds / Double(max(1, completionTokens)), into: &secondsPerToken)
+        }
+    }
+
+    /// Counts a failure. How long to leave the deployment alone for it; nil: not at all.
+    mutating func failed(_ failure: Failure, policy: CooldownPolicy, isLastUsable: Bool) -> Duration? {
+        let effect = Remedy(of: failure.kind).health
+        if effect == .none { return nil }
+        if effect == .failure {
+            failures += 1
+            failuresInARow += 1
+        }
+        // The provider's word outranks ours, also on the last deployment that is left.
+        if let wait = failure.retryAfter, wait > .zero, failure.kind == .rateLimited || failure.kind == .overloaded {
+            return cool(for: min(wait, CooldownPolicy.longestRetryAfter), failure.kind, judged: false)
+        }
+        switch failure.kind {
+        case .quotaExhausted: return cool(for: CooldownPolicy.quotaTime, failure.kind, judged: false)
+        case .authentication, .notFound:
+            return policy.time > .zero ? cool(for: policy.time, failure.kind, judged: false) : nil
+        default:
+            guard policy.time > .zero, !isLastUsable else { return nil }
+            guard failure.kind == .rateLimited || policy.isTooMany(failures, of: answers + failures, failuresInARow)
+            else { return nil }
+            return cool(for: policy.time, failure.kind, judged: failure.kind != .rateLimited)
+        }
+    }
+
+    /// Starts afresh after a cooldown: only what happens from then on is held against the deployment.
+    private mutating func cool(for time: Duration, _ kind: Failure.Kind, judged: Bool) -> Duration {
+        cause = kind
+        isJudged = judged
+        answers = 0
+        failures = 0
+        failuresInARow = 0
+        return time
+    }
+
+    private static func learn(_ sample: Double, into mean: inout Double) {
+        mean = mean == 0 ? sample : mean + (sample - mean) * 0.1
+    }
+}
+
+/// When a deployment is cooled down by our own judgement.
+struct CooldownPolicy: Sendable {
+    /// The longest that a provider's Retry-After is believed.
+    static let longestRetryAfter = Duration.seconds(120)
+    /// An account without credit does not get some by itself.
+    static let quotaTime = Duration.seconds(600)
+    /// Failures say nothing below this many attempts.
+    static let fewestAttempts = 5
+
+    var time: Duration
+    var allowedFails: Int?
+
+    func isTooMany(_ failures: Int, of attempts: Int, _ inARow: Int) -> Bool {
+        if let allowedFails { return failures > allowedFails }
+        return inARow >= Self.fewestAttempts || attempts >= Self.fewestAttempts && failures * 2 > attempts
+    }
+}
+
+/// How fast a model group answers: whole answers or first contents.
+struct Pace {
+    /// Mean seconds of those that came; before the first of them, twice the longest vain wait.
+    private(set) var expected = 0.0
+    private var hasAnswered = false
+    private var fastestNow = Double.infinity
+    private var fastestBefore = Double.infinity
+
+    /// Seconds of the fastest in this minute and the one before; 0: not known.
+    var fastest: Double {
+        let fastest = min(fastestNow, fastestBefore)
+        return fastest.isFinite ? fastest : 0
+    }
+
+    mutating func startMinute() {
+        fastestBefore = fastestNow
+        fastestNow = .infinity
+    }
+
+    mutating func answered(in seconds: Double) {
+        expected = hasAnswered ? expected + (seconds - expected) * 0.1 : seconds
+        hasAnswered = true
+        fastestNow = min(fastestNow, seconds)
+    }
+
+    mutating func timedOut(after seconds: Double) {
+        if !hasAnswered { expected = max(expected, 2 * seconds) }
+    }
+}

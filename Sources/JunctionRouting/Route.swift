@@ -1,0 +1,516 @@
+// The life of one call, as decisions: it is told what happened and answers what to do next. Knows no
+// clock, no chance and no effect of its own; what a failure leads to stands in RetryPolicy.swift.
+
+/// What the core needs to know of a call.
+public struct CallTraits: Sendable {
+    /// What the caller asked for, as `Router.modelGroup(named:)` gives it.
+    public var modelGroup: Int
+    /// Tokens to reserve: the prompt's, and the answer's as far as it is bounded.
+    public var estimatedTokens: Int
+    /// Whether the answer comes piece by piece.
+    public var isStreaming: Bool
+    /// Most retries within one model group after its first attempt; nil: as configured.
+    public var numRetries: Int?
+    /// Deployments without any of these are not used, where tag filtering is on.
+    public var tags: [String]
+    /// When the caller stops waiting; nil: it set no deadline.
+    public var deadline: Instant?
+    /// Not empty: these are tried, in order, in the place of the configured fallbacks.
+    public var fallbacks: [FallbackTarget]
+    /// Whether configured fallbacks of every kind are left out.
+    public var disableFallbacks: Bool
+
+    public init(
+        modelGroup: Int, estimatedTokens: Int, isStreaming: Bool, numRetries: Int? = nil, tags: [String] = [],
+        deadline: Instant? = nil, fallbacks: [FallbackTarget] = [], disableFallbacks: Bool = false
+    ) {
+        self.modelGroup = modelGroup
+        self.estimatedTokens = estimatedTokens
+        self.isStreaming = isStreaming
+        self.numRetries = numRetries
+        self.tags = tags
+        self.deadline = deadline
+        self.fallbacks = fallbacks
+        self.disableFallbacks = disableFallbacks
+    }
+}
+
+/// What to do next.
+public enum Action: Sendable {
+    /// Start this attempt; then tell `finished`, `failed` or `cancelled`.
+    case attempt(Attempt)
+    /// Call `timerFired` then, or `cancelled`.
+    case wait(until: Instant)
+    /// Tell the caller; the call is over.
+    case reply(RouteFailure)
+    /// Nothing: the call is over, or the event came too late to matter.
+    case none
+}
+
+/// One attempt to make.
+public struct Attempt: Sendable, Equatable {
+    public var target: AttemptTarget
+    /// Fail it with `timeout` when the whole answer, or a stream's first content, takes longer.
+    public var timeout: Duration
+
+    /// The configured deployment, if there is one.
+    public var deployment: Int? {
+        switch target {
+        case .deployment(let index): index
+        case .override(_, let index): index
+        }
+    }
+
+    /// The override's index, if it is one.
+    public var overrideIndex: Int? {
+        if case .override(let index, _) = target { index } else { nil }
+    }
+}
+
+/// The state machine of one call. Dropped before its end it gives back what it reserved.
+public struct Route: ~Copyable {
+    private enum Phase { case idle, attempting, backingOff, awaitingReturn, over }
+
+    private let router: Router
+    private let call: CallTraits
+    private let deadline: Instant
+    private var phase = Phase.idle
+    /// Which target is being tried: 0 is the asked model group, n is `plan[n - 1]`.
+    private var visit = 0
+    /// The furthest target tried so far.
+    private var frontier = 0
+    private var plan: [Target] = []
+    private var attempts = AttemptList()
+    private var reservation: Reservation?
+    private var isCommitted = false
+    private var hasAnswered = false
+    private var backOffs = 0
+    /// What the caller will be told if nothing else helps.
+    private var outcome: RouteFailure.Outcome?
+    /// When another call has a chance, as far as is known.
+    private var chanceAt: Instant?
+    /// Whether the call is larger than what any deployment of its last target takes in a minute.
+    private var isTooLarge = false
+
+    public init(router: Router, call: CallTraits, now: Instant) {
+        self.router = router
+        self.call = call
+        deadline = call.deadline ?? now + router.configuration.defaultDeadline
+    }
+
+    // MARK: What happens
+
+    /// Begins the call.
+    public mutating func start(now: Instant, random: inout RandomSource) -> Action {
+        precondition(phase == .idle, "a route starts once")
+        return proceed(now, &random)
+    }
+
+    /// The attempt under way failed.
+    ///
+    /// - Parameter usage: what it used, as far as is known. nil: nothing, or, when content had reached the
+    ///   caller, what was reserved.
+    public mutating func failed(
+        _ failure: Failure, usage: TokenUsage? = nil, now: Instant, random: inout RandomSource
+    ) -> Action {
+        guard phase == .attempting else { return .none }
+        let duration = endAttempt(failure, now)
+        settle(usage, .failed(failure, after: duration, isStreaming: call.isStreaming), now)
+        if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
+        if isCommitted { return reply(.streamInterrupted, failure.message, now) }
+        let remedy = Remedy(of: failure.kind, usesCallersKey: target(visit).usesCallersKey)
+        note(remedy.outcome)
+        if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
+        if remedy.fallback == nil { return reply(remedy.outcome, failure.message, now) }
+        return proceed(now, &random)
+    }
+
+    /// The first content of the attempt under way reached the caller: from now on a failure is final.
+    public mutating func committed(now: Instant) {
+        guard phase == .attempting, !isCommitted else { return }
+        isCommitted = true
+        attempts[attempts.count - 1].timeToFirstToken = now - attempts[attempts.count - 1].startedAt
+    }
+
+    /// The attempt under way answered.
+    public mutating func finished(usage: TokenUsage, now: Instant) {
+        guard phase == .attempting else { return }
+        phase = .over
+        hasAnswered = true
+        let duration = endAttempt(nil, now)
+        let time = call.isStreaming ? attempts[attempts.count - 1].timeToFirstToken : duration
+        settle(
+            usage, .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming), now)
+    }
+
+    /// The moment that `wait` named has come.
+    public mutating func timerFired(now: Instant, random: inout RandomSource) -> Action {
+        switch phase {
+        case .idle, .attempting, .over: return .none
+        case _ where now >= deadline: return replyAtLast(now)
+        case .backingOff: return attempt(.again, now, &random) ?? moveOn(now, &random)
+        case .awaitingReturn: return lastResort(now, &random, hasWaited: true)
+        }
+    }
+
+    /// The caller left.
+    ///
+    /// - Parameter usage: what the attempt under way used, as `failed` takes it.
+    public mutating func cancelled(usage: TokenUsage?, now: Instant) {
+        if phase == .attempting {
+            _ = endAttempt(Failure(.cancelled, message: "the caller gave up"), now)
+            settle(usage, .abandoned, now)
+        }
+        phase = .over
+    }
+
+    /// How the call went so far.
+    public var report: RouteReport {
+        RouteReport(attempts: attempts, answered: hasAnswered ? attempts.last : nil)
+    }
+
+    // MARK: What to do next
+
+    /// Tries this target, then the next ones, then what is left when all of them are used up.
+    private mutating func proceed(_ now: Instant, _ random: inout RandomSource) -> Action {
+        if now >= deadline { return replyAtLast(now) }
+        return attempt(.elsewhere, now, &random) ?? attemptAgain(now, &random) ?? moveOn(now, &random)
+    }
+
+    /// Asks a deployment again that failed in a way that may pass.
+    private mutating func attemptAgain(_ now: Instant, _ random: inout RandomSource) -> Action? {
+        guard let last = attempts.last, last.visit == visit, let failure = last.outcome, isOpen(.again, now) else {
+            return nil
+        }
+        if Remedy(of: failure.kind).same == .onceAtOnce, mayPass(last) {
+            return attempt(.again, only: last.place, now, &random)
+        }
+        let delay = BackOff.delay(round: backOffs, random: &random)
+        guard now + delay < deadline else { return nil }
+        backOffs += 1
+        phase = .backingOff
+        return .wait(until: now + delay)
+    }
+
+    /// Leaves this target for the next.
+    private mutating func moveOn(_ now: Instant, _ random: inout RandomSource) -> Action {
+        noteShortage(now)
+        planFallbacks()
+        guard frontier < plan.count else { return lastResort(now, &random) }
+        frontier += 1
+        visit = frontier
+        backOffs = 0
+        return proceed(now, &random)
+    }
+
+    /// Every target was tried. What is left: a deployment that has become free since, else the first that
+    /// returns from its cooldown in time, else one that cools down by our own judgement only. A call that has
+    /// waited once, and in vain, does not wait again for the sake of our judgement.
+    private mutating func lastResort(
+        _ now: Instant, _ random: inout RandomSource, hasWaited: Bool = false
+    ) -> Action {
+        if let action = attemptAnywhere(.elsewhere, now, &random) ?? attemptAnywhere(.whenReturned, now, &random) {
+            return action
+        }
+        if hasWaited, let action = attemptAnywhere(.inSpiteOfJudgement, now, &random) { return action }
+        var first = deadline
+        for target in 0...frontier {
+            visit = target
+            first = min(first, returnsAt(now) ?? deadline)
+        }
+        if first < deadline {
+            phase = .awaitingReturn
+            return .wait(until: first)
+        }
+        return attemptAnywhere(.inSpiteOfJudgement, now, &random) ?? replyAtLast(now)
+    }
+
+    private mutating func attemptAnywhere(
+        _ choice: Choice, _ now: Instant, _ random: inout RandomSource
+    ) -> Action? {
+        for target in 0...frontier {
+            visit = target
+            if let action = attempt(choice, now, &random) { return action }
+        }
+        return nil
+    }
+
+    // MARK: Starting and ending an attempt
+
+    /// Which deployments of a target come into question.
+    private enum Choice {
+        /// Those that the call has not tried.
+        case elsewhere
+        /// These, and those that failed in a way that may pass soon.
+        case again
+        /// The untried, and those that said, or for which it is known, when to come back.
+        case whenReturned
+        /// The untried, also those that cool down by our own judgement.
+        case inSpiteOfJudgement
+    }
+
+    /// Reserves at a deployment of the present target and starts an attempt there; nil: none is open.
+    private mutating func attempt(
+        _ choice: Choice, only: Int? = nil, _ now: Instant, _ random: inout RandomSource
+    ) -> Action? {
+        guard var request = request(choice, now), request.timeLeft > .zero else { return nil }
+        let target = target(visit)
+        if case .callersOverride(let index, _, let deployment) = target {
+            if !request.excluded.isEmpty { return nil }
+            let what = AttemptTarget.override(index: index, deployment: deployment)
+            return begin(what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0), now)
+        }
+        request.only = only ?? request.only
+        let group = router.groups[target.modelGroup]
+        guard let pick = group.reserve(request, now: now, random: &random) else { return nil }
+        let place = pick.reservation.place
+        let deployment = group.terms[place].deployment
+        let timeout = timeout(
+            deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
+        reservation = consume pick.reservation
+        if case .configuredOverride(let index, _, _) = target {
+            return begin(.override(index: index, deployment: deployment), place: place, timeout: timeout, now)
+        }
+        return begin(.deployment(deployment), place: place, timeout: timeout, now)
+    }
+
+    private mutating func begin(
+        _ what: AttemptTarget, place: Int, timeout: Duration, _ now: Instant
+    ) -> Action {
+        phase = .attempting
+        attempts.append(
+            AttemptReport(
+                target: what, modelGroup: target(visit).modelGroup, outcome: nil, startedAt: now, duration: .zero,
+                timeToFirstToken: nil, visit: visit, place: place))
+        return .attempt(Attempt(target: what, timeout: timeout))
+    }
+
+    /// The time of an attempt: what is configured, within the time that is left. Where another attempt could
+    /// follow, half of that, so that a deployment that hangs does not cost the call; unless the deployment
+    /// needs more, and what follows can do with less or could not answer in the other half anyway.
+    ///
+    /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
+    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration {
+        let configuration = router.configuration
+        let own = deployment.map { configuration.deployments[$0] }
+        let whole = own?.timeout
+        let limit =
+            call.isStreaming
+            ? own?.streamTimeout ?? whole ?? configuration.streamTimeout ?? configuration.timeout
+            : whole ?? configuration.timeout
+        let half = timeLeft / 2
+        if limit <= half { return limit }
+        if others, attemptsHere < retriesSet ?? .max, expected <= half.seconds { return half }
+        guard let next = upcoming else { return min(limit, timeLeft) }
+        let nextExpected =
+            next.usesCallersKey ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
+        if nextExpected == 0 { return half }
+        return min(limit, max(half, min(.seconds(2 * expected), timeLeft - .seconds(2 * nextExpected))))
+    }
+
+    /// Completes the report of the attempt under way. How long it took.
+    private mutating func endAttempt(_ failure: Failure?, _ now: Instant) -> Duration {
+        let last = attempts.count - 1
+        let duration = now - attempts[last].startedAt
+        attempts[last].outcome = failure
+        attempts[last].duration = duration
+        return duration
+    }
+
+    private mutating func settle(_ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant) {
+        guard let held = reservation.take() else { return }
+        let tokens = usage?.total ?? (isCommitted ? held.tokens : 0)
+        held.settle(tokensUsed: tokens, end: end, now: now)
+    }
+
+    // MARK: What was tried
+
+    private func target(_ visit: Int) -> Target {
+        visit == 0 ? router.target(call.modelGroup) : plan[visit - 1]
+    }
+
+    private var attemptsHere: Int { attempts.count { $0.visit == visit } }
+
+    /// Whether the present target may be asked once more.
+    ///
+    /// Where nobody set a number of retries, every deployment may be asked once; one may be asked again as
+    /// long as no more retries than by default were made, or, when it said when to come back, so many times.
+    private func isAllowed(_ choice: Choice) -> Bool {
+        if let retriesSet { return attemptsHere <= retriesSet }
+        switch choice {
+        case .elsewhere, .inSpiteOfJudgement: return true
+        case .again: return attemptsHere <= retriesByDefault
+        case .whenReturned: return attemptsHere - Set(places { _ in true }).count < retriesByDefault
+        }
+    }
+
+    /// What was set: the caller's word, else that of the deployment that failed last, else the router's.
+    private var retriesSet: Int? {
+        if let retries = call.numRetries { return retries }
+        let last = attempts.last { $0.visit == visit }?.deployment
+        return last.flatMap { router.configuration.deployments[$0].numRetries } ?? router.configuration.numRetries
+    }
+
+    /// Places of the present target where an attempt failed as `condition` says.
+    private func places(where condition: (AttemptReport) -> Bool) -> [Int] {
+        var places: [Int] = []
+        for attempt in attempts where attempt.visit == visit && condition(attempt) { places.append(attempt.place) }
+        return places
+    }
+
+    /// Whether asking the same deployment again may help.
+    private func mayPass(_ attempt: AttemptReport) -> Bool {
+        guard let failure = attempt.outcome else { return true }
+        switch Remedy(of: failure.kind, usesCallersKey: target(visit).usesCallersKey).same {
+        case .never: return false
+        case .afterBackOff: return true
+        case .onceAtOnce:
+            return attempts.count { $0.visit == visit && $0.place == attempt.place && $0.outcome?.kind == .connection } < 2
+        case .whenNothingElse: return failure.retryAfter == nil && upcoming == nil
+        }
+    }
+
+    /// Whether the deployment, or the rule that cools it down, said when to come back.
+    private func wasToldToWait(_ attempt: AttemptReport) -> Bool {
+        switch attempt.outcome?.kind {
+        case .rateLimited: true
+        case .overloaded: attempt.outcome?.retryAfter != nil
+        default: false
+        }
+    }
+
+    /// What the present target is asked; nil: it is not to be asked any more.
+    private func request(_ choice: Choice, _ now: Instant) -> PickRequest? {
+        guard isAllowed(choice) else { return nil }
+        let excluded =
+            switch choice {
+            case .elsewhere, .inSpiteOfJudgement: places { _ in true }
+            case .again: places { !mayPass($0) }
+            case .whenReturned: places { !wasToldToWait($0) }
+            }
+        var request = PickRequest(
+            tokens: call.estimatedTokens, isStreaming: call.isStreaming, timeLeft: deadline - now,
+            excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
+        let target = target(visit)
+        switch target {
+        case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
+        case .callersOverride: break
+        }
+        if router.configuration.enableTagFiltering {
+            request.matching = router.groups[target.modelGroup].places(matching: call.tags)
+        }
+        for attempt in attempts where attempt.visit == visit {
+            guard let failure = attempt.outcome else { continue }
+            switch Remedy(of: failure.kind, usesCallersKey: target.usesCallersKey).others {
+            case .yes: break
+            case .no: return nil
+            case .largerWindow:
+                guard !target.usesCallersKey else { return nil }
+                let window = router.groups[target.modelGroup].terms[attempt.place].maxInputTokens
+                request.windowAbove = max(request.windowAbove ?? 0, window ?? .max)
+            }
+        }
+        return request
+    }
+
+    private func isOpen(_ choice: Choice, _ now: Instant) -> Bool {
+        guard let request = request(choice, now) else { return false }
+        let target = target(visit)
+        if target.usesCallersKey { return request.excluded.isEmpty }
+        return router.groups[target.modelGroup].isOpen(to: request, now: now)
+    }
+
+    /// When the first deployment of the present target returns that is worth waiting for.
+    private func returnsAt(_ now: Instant) -> Instant? {
+        guard let request = request(.whenReturned, now) ?? request(.elsewhere, now) else { return nil }
+        let target = target(visit)
+        if !target.usesCallersKey { return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt }
+        guard request.excluded.isEmpty, let last = attempts.last(where: { $0.visit == visit }) else { return nil }
+        return last.outcome?.retryAfter.map { last.startedAt + last.duration + $0 }
+    }
+
+    // MARK: Fallbacks
+
+    /// Puts the fallbacks of the present target behind it, those that are not planned yet.
+    private mutating func planFallbacks() {
+        let kind = attempts.last { $0.visit == visit }?.outcome.map { failure in
+            Remedy(of: failure.kind, usesCallersKey: target(visit).usesCallersKey).fallback ?? .general
+        }
+        let new = fallbacks(kind ?? .general).filter { !isPlanned($0) }
+        plan.insert(contentsOf: new, at: frontier)
+        let most = max(frontier, router.configuration.maxFallbacks)
+        if plan.count > most { plan.removeLast(plan.count - most) }
+    }
+
+    /// The target after this one, as far as it is known.
+    private var upcoming: Target? {
+        if frontier < plan.count { return plan[frontier] }
+        if plan.count >= router.configuration.maxFallbacks { return nil }
+        return fallbacks(.general).first { !isPlanned($0) }
+    }
+
+    private func isPlanned(_ target: Target) -> Bool {
+        target == self.target(0) || plan.contains(target)
+    }
+
+    /// The fallbacks of the present target: the call's own, else the configured ones.
+    private func fallbacks(_ kind: FallbackKind) -> [Target] {
+        if kind == .general, !call.fallbacks.isEmpty {
+            return visit == 0 ? call.fallbacks.map(router.target(of:)) : []
+        }
+        return call.disableFallbacks ? [] : router.fallbacks.targets(of: target(visit).modelGroup, kind)
+    }
+
+    // MARK: Telling the caller
+
+    /// The last decides; but a limit, or too little time, does not hide a failure.
+    private mutating func note(_ new: RouteFailure.Outcome) {
+        switch (outcome, new) {
+        case (.unavailable, .limited), (.providerAuthentication, .limited), (.unauthenticated, .limited): break
+        case (.some, .deadlineExceeded): break
+        default: outcome = new
+        }
+    }
+
+    private mutating func noteChance(at instant: Instant) {
+        chanceAt = min(chanceAt ?? instant, instant)
+    }
+
+    /// Notes why the present target has no further deployment for the call.
+    private mutating func noteShortage(_ now: Instant) {
+        let target = target(visit)
+        guard !target.usesCallersKey, let request = request(.whenReturned, now) ?? request(.elsewhere, now) else {
+            return
+        }
+        let shortage = router.groups[target.modelGroup].shortage(for: request, now: now)
+        guard shortage.isServable else {
+            if attemptsHere == 0 { note(.noMatchingDeployment) }
+            return
+        }
+        isTooLarge = shortage.opensAt == nil
+        guard let opensAt = shortage.opensAt else { return note(.limited) }
+        if opensAt <= now { return note(.deadlineExceeded) }
+        note(shortage.outcome)
+        noteChance(at: opensAt)
+    }
+
+    private mutating func replyAtLast(_ now: Instant) -> Action {
+        if now >= deadline, call.deadline != nil { return reply(.deadlineExceeded, "", now) }
+        let cause =
+            isTooLarge
+            ? "its \(call.estimatedTokens) tokens are more than a deployment may use in a minute"
+            : attempts.last?.failureDescription ?? ""
+        return reply(outcome ?? .unavailable, cause, now)
+    }
+
+    private mutating func reply(_ outcome: RouteFailure.Outcome, _ cause: String, _ now: Instant) -> Action {
+        phase = .over
+        let isHopeful = outcome == .limited || outcome == .unavailable
+        let retryAfter = chanceAt.flatMap { isHopeful && $0 > now ? $0 - now : nil }
+        let name = router.name(ofModelGroup: call.modelGroup)
+        return .reply(
+            RouteFailure(
+                outcome: outcome, message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
+                attempts: Array(attempts), retryAfter: retryAfter))
+    }
+}

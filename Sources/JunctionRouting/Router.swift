@@ -1,0 +1,110 @@
+// The model groups of a configuration and the names they answer to. Every loop of the process calls one
+// Router; all it shares is behind the lock of each model group.
+
+/// Counters of one deployment, at one moment.
+public struct DeploymentUsage: Sendable, Equatable {
+    /// Its index in `RouterConfiguration.deployments`.
+    public var deployment: Int
+    /// Tokens used in the current minute by calls that ended.
+    public var tokensUsed: Int
+    /// Tokens reserved in the current minute by calls under way.
+    public var tokensReserved: Int
+    /// Requests started in the current minute.
+    public var requests: Int
+    /// Requests under way.
+    public var inFlight: Int
+    /// Tokens reserved by all requests under way, whatever minute they started in.
+    public var tokensOutstanding: Int
+    /// The end of its cooldown; nil: it is not cooling down.
+    public var coolingUntil: Instant?
+    /// The failure that it cools down for; nil: it is not cooling down.
+    public var coolingCause: Failure.Kind?
+    /// Tokens used since the router was made.
+    public var tokensInTotal: Int
+    /// Requests started since the router was made.
+    public var requestsInTotal: Int
+}
+
+/// Chooses deployments for calls. Safe to use from any thread.
+public final class Router: Sendable {
+    let configuration: RouterConfiguration
+    let groups: [ModelGroup]
+    let fallbacks: FallbackTable
+    /// Where each deployment stands: its model group, and its place there.
+    let positions: [(group: Int, place: Int)]
+    private let names: [String: Int]
+
+    public init(_ configuration: RouterConfiguration) {
+        self.configuration = configuration
+        var members: [(name: String, deployments: [Int])] = []
+        var numbers: [String: Int] = [:]
+        for (index, deployment) in configuration.deployments.enumerated() {
+            if let number = numbers[deployment.modelGroup] {
+                members[number].deployments.append(index)
+            } else {
+                numbers[deployment.modelGroup] = members.count
+                members.append((deployment.modelGroup, [index]))
+            }
+        }
+        let groups = members.map { ModelGroup(name: $0.name, members: $0.deployments, configuration) }
+        var positions = [(group: Int, place: Int)](repeating: (0, 0), count: configuration.deployments.count)
+        for (number, group) in groups.enumerated() {
+            for (place, terms) in group.terms.enumerated() { positions[terms.deployment] = (number, place) }
+        }
+        var names: [String: Int] = [:]
+        for (index, deployment) in configuration.deployments.enumerated() {
+            names[deployment.id] = names[deployment.id] ?? groups.count + index
+        }
+        names.merge(numbers) { _, group in group }
+        for (alias, name) in configuration.aliases {
+            if let number = numbers[name] { names[alias] = number }
+        }
+        fallbacks = FallbackTable(configuration, groupNames: groups.map(\.name)) { name in
+            names[name].map { Self.target($0, groupCount: groups.count, positions) }
+        }
+        self.groups = groups
+        self.positions = positions
+        self.names = names
+    }
+
+    /// The number of the model group that a caller means by a name: its own, an alias, or the id of one of
+    /// its deployments (then only that one is used). nil: nothing has that name.
+    public func modelGroup(named name: String) -> Int? { names[name] }
+
+    /// The name of a model group, for `CallTraits.modelGroup` and `AttemptReport.modelGroup` alike.
+    public func name(ofModelGroup number: Int) -> String {
+        groups[target(number).modelGroup].name
+    }
+
+    /// The model group of a deployment, by their numbers.
+    public func modelGroup(ofDeployment deployment: Int) -> Int { positions[deployment].group }
+
+    /// Counters of every deployment, in the order of `RouterConfiguration.deployments`.
+    public func usage(now: Instant) -> [DeploymentUsage] {
+        groups.flatMap { $0.usage(now: now) }.sorted { $0.deployment < $1.deployment }
+    }
+
+    func target(_ number: Int) -> Target { Self.target(number, groupCount: groups.count, positions) }
+
+    func target(of fallback: FallbackTarget) -> Target {
+        switch fallback {
+        case .modelGroup(let number): return target(number)
+        case .override(let index, let deployment, let number, usesCallersKey: true):
+            return .callersOverride(index: index, modelGroup: target(number).modelGroup, deployment: deployment)
+        case .override(let index, let deployment?, _, usesCallersKey: false):
+            let position = positions[deployment]
+            return .configuredOverride(index: index, modelGroup: position.group, only: position.place)
+        case .override(let index, nil, let number, usesCallersKey: false):
+            guard case .modelGroup(let group, let only) = target(number) else { preconditionFailure() }
+            return .configuredOverride(index: index, modelGroup: group, only: only)
+        }
+    }
+
+    private static func target(
+        _ number: Int, groupCount: Int, _ positions: [(group: Int, place: Int)]
+    ) -> Target {
+        if number < groupCount { return .modelGroup(number, only: nil) }
+        let position = positions[number - groupCount]
+        return .modelGroup(position.group, only: position.place)
+    }
+}

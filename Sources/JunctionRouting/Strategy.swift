@@ -1,0 +1,97 @@
+// How a deployment is chosen among those that are open. One short function a strategy; to add one, add a
+// case and a function.
+
+/// How a deployment is chosen. Raw values are LiteLLM's `routing_strategy`.
+public enum Strategy: String, Sendable, CaseIterable {
+    /// The one with the least tokens used in this minute, reserved ones included.
+    case usageBased = "usage-based-routing"
+    /// At random, weighted by `weight`, else by requests per minute, else by tokens per minute.
+    case simpleShuffle = "simple-shuffle"
+    /// The one with the fewest calls under way.
+    case leastBusy = "least-busy"
+    /// The one that answers fastest: seconds a token, or to a stream's first content. One that was never
+    /// asked comes first.
+    case latencyBased = "latency-based-routing"
+    /// The one whose tokens cost least. One of unknown cost comes last.
+    case costBased = "cost-based-routing"
+
+    /// The strategy that a configuration names; LiteLLM's `usage-based-routing-v2` is ours without suffix.
+    public init?(named name: String) {
+        self.init(rawValue: name == "usage-based-routing-v2" ? "usage-based-routing" : name)
+    }
+}
+
+extension ModelGroup.State {
+    /// Chooses among the deployments of `tier` that are open to the call; nil: none is.
+    func choose(
+        by strategy: Strategy, from tier: Range<Int>, of group: ModelGroup, for request: PickRequest,
+        now: Instant, random: inout RandomSource
+    ) -> Int? {
+        switch strategy {
+        case .usageBased:
+            lowest(in: tier, request, now, &random) { slots[$0].tokensCounted }
+        case .leastBusy:
+            lowest(in: tier, request, now, &random) { slots[$0].inFlight }
+        case .costBased:
+            lowest(in: tier, request, now, &random) { group.terms[$0].costPerToken }
+        case .latencyBased:
+            fastest(in: tier, request, now, buffer: group.latencyBuffer, &random)
+        case .simpleShuffle:
+            weighted(in: tier, request, now, group.terms, &random)
+        }
+    }
+
+    /// The open deployment with the lowest score; one of them at random when several have it.
+    @inline(__always)
+    private func lowest<Score: Comparable>(
+        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ random: inout RandomSource,
+        score: (Int) -> Score
+    ) -> Int? {
+        var choice: Int?
+        var best: Score?
+        var ties = 1
+        for place in tier where isOpen(place, to: request, now: now) {
+            let its = score(place)
+            if let best, its >= best {
+                guard its == best else { continue }
+                ties += 1
+                guard random.below(ties) == 0 else { continue }
+            } else {
+                best = its
+                ties = 1
+            }
+            choice = place
+        }
+        return choice
+    }
+
+    /// One at random of those that are at most `buffer` (a share) slower than the fastest.
+    private func fastest(
+        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, buffer: Double, _ random: inout RandomSource
+    ) -> Int? {
+        func seconds(_ place: Int) -> Double {
+            request.isStreaming ? health[place].secondsToFirstContent : health[place].secondsPerToken
+        }
+        guard let first = lowest(in: tier, request, now, &random, score: seconds) else { return nil }
+        if buffer <= 0 { return first }
+        let bound = seconds(first) * (1 + buffer)
+        return lowest(in: tier, request, now, &random) { seconds($0) > bound ? 1 : 0 }
+    }
+
+    /// One at random, each as likely as its weight is large. Weights of zero count when there are no others.
+    private func weighted(
+        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ terms: [Terms], _ random: inout RandomSource
+    ) -> Int? {
+        guard var choice = lowest(in: tier, request, now, &random, score: { _ in 0 }) else { return nil }
+        var total = 0.0
+        for place in tier where isOpen(place, to: request, now: now) { total += terms[place].weight }
+        if total == 0 { return choice }
+        var rest = random.fraction() * total
+        for place in tier where isOpen(place, to: request, now: now) && terms[place].weight > 0 {
+            choice = place
+            rest -= terms[place].weight
+            if rest < 0 { break }
+        }
+        return choice
+    }
+}

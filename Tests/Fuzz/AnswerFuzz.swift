@@ -1,0 +1,66 @@
+// Feeds answers that libFuzzer makes up to the reader, whole and in pieces: it must neither crash nor say one
+// thing of the whole and another of the pieces. Seeds in Corpus/ are answers of the goldens.
+//
+//     swift build -c release --scratch-path .build/fuzz --sanitize address \
+//         -Xswiftc -sanitize=fuzzer,address --target JunctionProviders
+//     swiftc -O -parse-as-library -sanitize=fuzzer,address -module-name AnswerFuzz -lsimdjson -lprotobuf-c \
+//         -lstdc++ -enable-experimental-feature Lifetimes -I .build/fuzz/release/Modules \
+//         -Xcc -fmodule-map-file=Sources/CLibraries/System/module.modulemap \
+//         -Xcc -fmodule-map-file=.build/fuzz/release/CJunctionMessages.build/module.modulemap \
+//         -Xcc -fmodule-map-file=.build/fuzz/release/CJSON.build/module.modulemap \
+//         -Xcc -ISources/CLibraries/Messages/include Tests/Fuzz/AnswerFuzz.swift \
+//         $(find .build/fuzz/release/ -name '*.o' | grep -v Tests) -o .build/fuzz/answer-fuzz
+//     .build/fuzz/answer-fuzz -max_total_time=300 .build/fuzz/corpus Tests/Fuzz/Corpus
+import JunctionMessages
+import JunctionProtobuf
+import JunctionProviders
+
+/// The first byte says how the answer is read; the second, in what pieces.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
+    guard count > 2 else { return 0 }
+    let body = UnsafeRawBufferPointer(start: bytes + 2, count: count - 2)
+    let mode = bytes[0]
+    let whole = read(body, pieceSize: body.count, mode)
+    let pieces = read(body, pieceSize: Int(bytes[1] % 16) + 1, mode)
+    precondition(whole == pieces, "the reader says another thing of the pieces:\n\(whole)\n\(pieces)")
+    return 0
+}
+
+nonisolated(unsafe) private let reader = AnswerReader()
+nonisolated(unsafe) private let arena = Arena()
+private let statuses = [200, 200, 200, 200, 400, 401, 429, 500]
+private let adapters = Registry.names.compactMap { Registry.provider(named: $0)?.adapter }
+
+private func read(_ body: UnsafeRawBufferPointer, pieceSize: Int, _ mode: UInt8) -> [UInt8] {
+    reader.reset(adapter: adapters[Int(mode >> 4) % adapters.count], isStreaming: mode & 1 == 1)
+    reader.begin(status: statuses[Int(mode >> 1) % statuses.count])
+    var said: [UInt8] = []
+    var at = 0
+    while at < body.count {
+        let piece = Array(body[at..<min(body.count, at + pieceSize)])
+        reader.header(name: Array("retry-after".utf8).span, value: piece.span)
+        reader.append(piece.span)
+        take(&said)
+        at += pieceSize
+    }
+    reader.header(name: Array("retry-after".utf8).span, value: [UInt8](body.prefix(40)).span)
+    reader.end()
+    take(&said)
+    arena.reset()
+    return said
+}
+
+/// What the reader says, encoded, so that every byte of it is looked at.
+private func take(_ said: inout [UInt8]) {
+    while true {
+        switch reader.next(in: arena) {
+        case .needsMore: return
+        case .delta(let delta, let hasContent): said += [hasContent ? 1 : 0] + delta.encoded()
+        case .complete(let response): said += response.encoded()
+        case .usage(let usage): said += Array("\(usage)".utf8)
+        case .finished: said.append(2)
+        case .failed(let failure): said += Array("\(failure)".utf8)
+        }
+    }
+}

@@ -1,0 +1,164 @@
+// Promises that hold in every course of events, tried over seeds. A failing seed is printed with the test's
+// arguments and gives the same course again.
+import Testing
+
+@testable import JunctionRouting
+
+private let seeds: [UInt64] = [1, 2, 3, 4]
+
+@Suite struct InvariantTests {
+    /// One deployment of the group is healthy; the others fail in every way there is, each for 20 s in 80 not.
+    @Test(arguments: seeds) func noCallFailsWhileADeploymentIsHealthy(seed: UInt64) {
+        let router = router("a a a a") { $0.fallbacks = [:] }
+        let providers = (0..<4).map { index in
+            Provider(behaviour: { now, world in
+                if index == 2 || Int(now.sinceStart.components.seconds / 20) % 4 == index { return .answers }
+                switch world.below(8) {
+                case 0: return .fails(.connection)
+                case 1: return .fails(.serverError)
+                case 2: return .fails(.overloaded)
+                case 3: return .fails(.malformedResponse)
+                case 4: return .hangs
+                default: return .answers
+                }
+            })
+        }
+        let simulation = Simulation(router, providers: providers, seed: seed)
+        populate(simulation, count: 4_000, every: 0.02, deadline: 30, streaming: false)
+        simulation.run()
+        #expect(simulation.failures == 0, "seed \(seed): \(simulation.firstFailure)")
+        #expect(simulation.answered == 4_000)
+        expectAtRest(simulation, seed)
+    }
+
+    /// A hard outage of all but one deployment, in each way, from the first call on.
+    @Test(arguments: [Failure.Kind.connection, .serverError, .authentication, .notFound, .timeout, .rateLimited])
+    func noCallFailsInAnOutageOfAllButOne(kind: Failure.Kind) {
+        let router = router("a a a a a")
+        let providers = (0..<5).map { index in
+            Provider(behaviour: { _, _ in index == 3 ? .answers : kind == .timeout ? .hangs : .fails(kind) })
+        }
+        let simulation = Simulation(router, providers: providers, seed: 7)
+        populate(simulation, count: 2_000, every: 0.05, deadline: 60, streaming: false)
+        simulation.run()
+        #expect(simulation.failures == 0, "\(kind): \(simulation.firstFailure)")
+        expectAtRest(simulation, 7)
+    }
+
+    /// Limits are exact whatever happens, and what was counted is what the providers counted.
+    @Test(arguments: seeds) func limitsAreExactAndNothingLeaks(seed: UInt64) {
+        let router = router("a a a b") {
+            $0.deployments[0].requestsPerMinute = 60
+            $0.deployments[1].tokensPerMinute = 20_000
+            $0.deployments[2].maxParallelRequests = 3
+            $0.deployments[3].requestsPerMinute = 100
+            $0.deployments[3].tokensPerMinute = 30_000
+            $0.fallbacks = ["a": ["b"]]
+        }
+        let chaos = Provider(behaviour: { _, world in
+            switch world.below(20) {
+            case 0, 1: .fails(.serverError)
+            case 2: .fails(.rateLimited, retryAfter: .seconds(2))
+            case 3: .hangs
+            case 4, 5: .cuts
+            case 6: .fails(.badRequest)
+            default: .answers
+            }
+        })
+        let simulation = Simulation(router, providers: Array(repeating: chaos, count: 4), seed: seed)
+        simulation.watch = { now in
+            let usage = router.usage(now: now)
+            for (index, deployment) in router.configuration.deployments.enumerated() {
+                #expect(usage[index].requests <= deployment.requestsPerMinute ?? .max)
+                #expect(usage[index].inFlight <= deployment.maxParallelRequests ?? .max)
+                // Providers use at most what was reserved here, so that the sum is bounded too.
+                #expect(usage[index].tokensUsed + usage[index].tokensReserved <= deployment.tokensPerMinute ?? .max)
+            }
+        }
+        simulation.judge = { call, failure, now in Self.expectJust(failure, call, router, now) }
+        populate(simulation, count: 3_000, every: 0.05, deadline: 20, streaming: nil, leaving: true)
+        simulation.run()
+        #expect(simulation.answered > 500)
+        for (index, deployment) in router.configuration.deployments.enumerated() {
+            guard let limit = deployment.requestsPerMinute else { continue }
+            #expect(simulation.providers[index].requestsInMinute.values.allSatisfy { $0 <= limit })
+        }
+        expectAtRest(simulation, seed)
+    }
+
+    /// The same seed gives the same course, to the last token.
+    @Test func theSameSeedGivesTheSameCourse() {
+        func course() -> [DeploymentUsage] {
+            let router = router("a a a b") { $0.fallbacks = ["a": ["b"]] }
+            let provider = Provider(behaviour: { _, world in world.below(3) == 0 ? .fails(.serverError) : .answers })
+            let simulation = Simulation(router, providers: Array(repeating: provider, count: 4), seed: 11)
+            populate(simulation, count: 500, every: 0.05, deadline: 20, streaming: nil, leaving: true)
+            simulation.run()
+            return router.usage(now: simulation.now)
+        }
+        #expect(course() == course())
+    }
+
+    /// A failed reply is just when each deployment of the call's targets was tried in this call, or has no
+    /// room, or cools down since its provider said so.
+    private static func expectJust(_ failure: RouteFailure, _ call: SimulatedCall, _ router: Router, _ now: Instant) {
+        switch failure.outcome {
+        case .unavailable, .limited, .providerAuthentication: break
+        default: return
+        }
+        for (index, usage) in router.usage(now: now).enumerated() {
+            let deployment = router.configuration.deployments[index]
+            let tokens = usage.tokensUsed + usage.tokensReserved + call.traits.estimatedTokens
+            let isFull =
+                tokens > deployment.tokensPerMinute ?? .max || usage.requests >= deployment.requestsPerMinute ?? .max
+                || usage.inFlight >= deployment.maxParallelRequests ?? .max
+            let wasTried = failure.attempts.contains { $0.deployment == index }
+            let isLeftAlone = usage.coolingCause == .rateLimited
+            #expect(isFull || wasTried || isLeftAlone, "\(deployment.id) could have served: \(describe(failure))")
+        }
+    }
+}
+
+/// Adds calls at a steady rate. `streaming`: nil for every second one.
+private func populate(
+    _ simulation: Simulation, count: Int, every seconds: Double, deadline: Double, streaming: Bool?,
+    leaving: Bool = false
+) {
+    var random = RandomSource(seed: 99)
+    for index in 0..<count {
+        let arrival = Double(index) * seconds
+        let tokens = 50 + random.below(400)
+        let traits = CallTraits(
+            modelGroup: 0, estimatedTokens: tokens, isStreaming: streaming ?? (index % 2 == 0),
+            deadline: at(arrival + deadline))
+        let leaves = leaving && random.below(10) == 0 ? random.fraction() * 2 : nil
+        simulation.add(traits, at: at(arrival), actualTokens: 1 + random.below(tokens), leavesAfter: leaves)
+    }
+}
+
+extension Simulation {
+    private var failed: [RouteFailure] {
+        calls.compactMap { if case .failed(let failure) = $0.end { failure } else { nil } }
+    }
+    var failures: Int { failed.count }
+    var firstFailure: String { failed.first.map(describe) ?? "" }
+    var answered: Int {
+        calls.count { if case .answered = $0.end { true } else { false } }
+    }
+}
+
+/// No reservation is left, and the router counted what the providers counted.
+private func expectAtRest(_ simulation: Simulation, _ seed: UInt64) {
+    for (index, usage) in simulation.router.usage(now: simulation.now).enumerated() {
+        #expect(usage.inFlight == 0, "seed \(seed)")
+        #expect(usage.tokensReserved == 0, "seed \(seed)")
+        #expect(usage.tokensOutstanding == 0, "seed \(seed)")
+        #expect(usage.requestsInTotal == simulation.providers[index].requests, "seed \(seed)")
+        #expect(usage.tokensInTotal == simulation.providers[index].tokens, "seed \(seed)")
+    }
+}
+
+private func describe(_ failure: RouteFailure) -> String {
+    let attempts = failure.attempts.map { "d\($0.deployment ?? -1) \($0.failureDescription) at \($0.startedAt.sinceStart)" }
+    return "\(failure.outcome) after \(attempts.joined(separator: ", "))"
+}
