@@ -96,7 +96,7 @@ final class ModelGroup: Sendable {
                     time: deployment.cooldownTime ?? configuration.cooldownTime,
                     allowedFails: configuration.allowedFails),
                 weight: weight,
-                costPerToken: costs == (nil, nil) ? .infinity : (costs.0 ?? 0) + (costs.1 ?? 0))
+                costPerToken: costs == (nil, nil) ? .greatestFiniteMagnitude : (costs.0 ?? 0) + (costs.1 ?? 0))
         }
         var tiers: [Range<Int>] = []
         for place in ordered.indices {
@@ -249,12 +249,16 @@ extension ModelGroup.State {
         paceOfFirst.startMinute()
     }
 
-    @inline(__always)
     func isOpen(_ place: Int, to request: PickRequest, now: Instant) -> Bool {
-        guard slots[place].hasRoom(for: request.tokens) else { return false }
-        if request.takesAll { return slots[place].coolingUntil <= now }
-        return allows(place, request)
-            && (slots[place].coolingUntil <= now || request.ignoresJudgement && health[place].isJudged)
+        isOpen(place, slots[place], to: request, takesAll: request.takesAll, now: now)
+    }
+
+    /// The same, quick enough to be asked of every deployment: in the usual case it reads one slot.
+    @inline(__always)
+    func isOpen(_ place: Int, _ slot: Slot, to request: PickRequest, takesAll: Bool, now: Instant) -> Bool {
+        guard slot.hasRoom(for: request.tokens) else { return false }
+        if takesAll { return slot.coolingUntil <= now }
+        return allows(place, request) && (slot.coolingUntil <= now || request.ignoresJudgement && health[place].isJudged)
     }
 
     /// Whether the call may go there at all, be it open or not.
@@ -267,7 +271,7 @@ extension ModelGroup.State {
 
     /// Whether another deployment is open to the call, or will be before half of its time is over.
     func othersRemain(than chosen: Int, for request: PickRequest, now: Instant) -> Bool {
-        let later = now + request.timeLeft / 2
+        let later = now + request.timeLeft.half
         return slots.indices.contains { place in
             place != chosen && slots[place].coolingUntil <= later
                 && (slots[place].hasRoom(for: request.tokens) || minute.end <= later)

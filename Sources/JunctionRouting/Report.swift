@@ -51,20 +51,24 @@ public struct AttemptReport: Sendable, Equatable {
 public struct AttemptList: RandomAccessCollection, Sendable, Equatable {
     private var first: AttemptReport?
     private var others: [AttemptReport] = []
+    public private(set) var count = 0
 
     public var startIndex: Int { 0 }
-    public var endIndex: Int { first == nil ? 0 : 1 + others.count }
+    public var endIndex: Int { count }
 
-    public internal(set) subscript(position: Int) -> AttemptReport {
-        get {
-            guard let first else { preconditionFailure("no such attempt") }
-            return position == 0 ? first : others[position - 1]
-        }
-        set { if position == 0 { first = newValue } else { others[position - 1] = newValue } }
+    public subscript(position: Int) -> AttemptReport {
+        precondition(position < count, "no such attempt")
+        if position == 0, let first { return first }
+        return others[position - 1]
+    }
+
+    mutating func withLast<Result>(_ change: (inout AttemptReport) -> Result) -> Result {
+        count == 1 ? change(&first!) : change(&others[others.count - 1])
     }
 
     mutating func append(_ attempt: AttemptReport) {
-        if first == nil { first = attempt } else { others.append(attempt) }
+        if count == 0 { first = attempt } else { others.append(attempt) }
+        count += 1
     }
 }
 
