@@ -1,77 +1,14 @@
 // swift-tools-version: 6.2
-// The modules of Junction and who may import whom: each target lists only targets below it.
 import PackageDescription
-
-/// Modules that need no C: an unsafe expression there does not compile.
 let pure: [SwiftSetting] = [
     .strictMemorySafety(), .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
 ]
-/// Thin wrappers over C and the generated code.
-let wrapper: [SwiftSetting] = [
-    .enableExperimentalFeature("Lifetimes"), .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
-]
-let yams = Target.Dependency.product(name: "Yams", package: "Yams")
-let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
-
 let package = Package(
     name: "junction",
-    products: [
-        .executable(name: "junction", targets: ["junction"]),
-        .library(name: "JunctionClient", targets: ["JunctionClient"]),
-    ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-    ],
     targets: [
-        // What runs when Junction serves or is called, lowest first.
-        .systemLibrary(name: "CLibraries", path: "Sources/CLibraries/System"),
-        .target(name: "CJunctionMessages", dependencies: ["CLibraries"], path: "Sources/CLibraries/Messages"),
-        .target(
-            name: "CJSON", path: "Sources/CLibraries/JSON",
-            linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "JunctionRouting", swiftSettings: pure),
-        .target(name: "JunctionProtobuf", dependencies: ["CLibraries"], swiftSettings: wrapper),
-        .target(name: "JunctionTransport", dependencies: ["CLibraries"], swiftSettings: wrapper),
-        .target(
-            name: "JunctionMessages", dependencies: ["CLibraries", "CJunctionMessages", "JunctionProtobuf"],
-            swiftSettings: wrapper),
-        .target(name: "JunctionOutbound", dependencies: ["CLibraries", "JunctionTransport"], swiftSettings: wrapper),
-        .target(
-            name: "JunctionRPC", dependencies: ["JunctionProtobuf", "JunctionTransport"], swiftSettings: wrapper),
-        .target(
-            name: "JunctionProviders", dependencies: ["CJSON", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"],
-            swiftSettings: wrapper),
-        .target(
-            name: "JunctionConfig", dependencies: ["JunctionProviders", "JunctionRouting", yams], swiftSettings: pure),
-        .target(
-            name: "JunctionClient", dependencies: ["JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionTransport"],
-            swiftSettings: pure),
-        .target(
-            name: "JunctionService",
-            dependencies: [
-                "JunctionConfig", "JunctionMessages", "JunctionOutbound", "JunctionProtobuf", "JunctionProviders",
-                "JunctionRouting", "JunctionRPC", "JunctionTransport",
-            ], swiftSettings: pure),
-        .executableTarget(
-            name: "junction",
-            dependencies: [
-                "JunctionClient", "JunctionConfig", "JunctionMessages", "JunctionRPC", "JunctionService", argumentParser,
-            ], swiftSettings: pure),
-        // What exercises and measures it.
-        .executableTarget(
-            name: "upstream", dependencies: [], path: "tools/upstream", swiftSettings: []),
+        .executableTarget(name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing", swiftSettings: pure),
         .testTarget(name: "JunctionRoutingTests", dependencies: ["JunctionRouting"]),
-        .testTarget(name: "JunctionProtobufTests", dependencies: ["JunctionProtobuf", "JunctionMessages"]),
-        .testTarget(name: "JunctionTransportTests", dependencies: ["JunctionTransport"]),
-        .testTarget(name: "JunctionOutboundTests", dependencies: ["JunctionOutbound", "JunctionTransport"]),
-        .testTarget(name: "JunctionRPCTests", dependencies: ["JunctionRPC", "JunctionTransport", "JunctionProtobuf"]),
-        .testTarget(
-            name: "JunctionProvidersTests",
-            dependencies: ["JunctionProviders", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"]),
-        .testTarget(name: "JunctionConfigTests", dependencies: ["JunctionConfig", "JunctionProviders", "JunctionRouting"]),
-        .testTarget(name: "TidyTests", dependencies: []),
     ],
-    swiftLanguageModes: [.v6],
-    cxxLanguageStandard: .cxx17
+    swiftLanguageModes: [.v6]
 )
