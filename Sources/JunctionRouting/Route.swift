@@ -140,7 +140,8 @@ public struct Route: ~Copyable {
         let (whole, first) = endAttempt(nil, now)
         let time = call.isStreaming ? first : whole
         settle(
-            usage, .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming), now)
+            usage, .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming),
+            now)
     }
 
     /// The moment that `wait` named has come.
@@ -179,7 +180,9 @@ public struct Route: ~Copyable {
 
     /// Asks a deployment again that failed in a way that may pass.
     private mutating func attemptAgain(_ now: Instant, _ random: inout RandomSource) -> Action? {
-        guard let last = here.last, let failure = attempts[last].outcome, isOpen(.again, now) else { return nil }
+        guard let last = here.last, let failure = attempts[last].outcome, isOpen(.again, now) else {
+            return nil
+        }
         if remedy(failure.kind).same == .onceAtOnce, mayPass(last) {
             return attempt(.again, only: attempts[last].place, now, &random)
         }
@@ -207,7 +210,9 @@ public struct Route: ~Copyable {
     private mutating func lastResort(
         _ now: Instant, _ random: inout RandomSource, hasWaited: Bool = false
     ) -> Action {
-        if let action = attemptAnywhere(.elsewhere, now, &random) ?? attemptAnywhere(.whenReturned, now, &random) {
+        if let action = attemptAnywhere(.elsewhere, now, &random)
+            ?? attemptAnywhere(.whenReturned, now, &random)
+        {
             return action
         }
         if hasWaited, let action = attemptAnywhere(.inSpiteOfJudgement, now, &random) { return action }
@@ -254,9 +259,13 @@ public struct Route: ~Copyable {
         guard var request = request(choice, now), request.timeLeft > .zero else { return nil }
         let target = target(visit)
         if case .callersOverride(let index, _, let deployment) = target {
-            if !request.excluded.isEmpty { return nil }
+            if !request.excluded.isEmpty || choice == .whenReturned && now < returnsAt(now) ?? now {
+                return nil
+            }
             let what = AttemptTarget.override(index: index, deployment: deployment)
-            return begin(what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0), now)
+            return begin(
+                what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0),
+                now)
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
@@ -278,7 +287,8 @@ public struct Route: ~Copyable {
         phase = .attempting
         attempts.append(
             AttemptReport(
-                target: what, modelGroup: target(visit).modelGroup, outcome: nil, startedAt: now, duration: .zero,
+                target: what, modelGroup: target(visit).modelGroup, outcome: nil, startedAt: now,
+                duration: .zero,
                 timeToFirstToken: nil, visit: visit, place: place))
         return .attempt(Attempt(target: what, timeout: timeout))
     }
@@ -288,7 +298,8 @@ public struct Route: ~Copyable {
     /// needs more, and what follows can do with less or could not answer in the other half anyway.
     ///
     /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
-    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration {
+    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration
+    {
         let configuration = router.configuration
         let own = deployment.map { configuration.deployments[$0] }
         let whole = own?.timeout
@@ -301,13 +312,16 @@ public struct Route: ~Copyable {
         if others, attemptsHere < retriesSet ?? .max, expected <= half.seconds { return half }
         guard let next = upcoming else { return min(limit, timeLeft) }
         let nextExpected =
-            next.usesCallersKey ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
+            next.usesCallersKey
+            ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
         if nextExpected == 0 { return half }
         return min(limit, max(half, min(.seconds(2 * expected), timeLeft - .seconds(2 * nextExpected))))
     }
 
     /// Completes the report of the attempt under way. How long it took, and how long to its first content.
-    private mutating func endAttempt(_ failure: Failure?, _ now: Instant) -> (whole: Duration, first: Duration?) {
+    private mutating func endAttempt(_ failure: Failure?, _ now: Instant) -> (
+        whole: Duration, first: Duration?
+    ) {
         attempts.withLast { last in
             last.outcome = failure
             last.duration = now - last.startedAt
@@ -339,7 +353,9 @@ public struct Route: ~Copyable {
     private var lastFailureHere: Failure? { here.last.flatMap { attempts[$0].outcome } }
 
     /// What a failure at the present target leads to.
-    private func remedy(_ kind: Failure.Kind) -> Remedy { Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey) }
+    private func remedy(_ kind: Failure.Kind) -> Remedy {
+        Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
+    }
 
     /// Whether the present target may be asked once more.
     ///
@@ -358,7 +374,8 @@ public struct Route: ~Copyable {
     private var retriesSet: Int? {
         if let retries = call.numRetries { return retries }
         let last = here.last.flatMap { attempts[$0].deployment }
-        return last.flatMap { router.configuration.deployments[$0].numRetries } ?? router.configuration.numRetries
+        return last.flatMap { router.configuration.deployments[$0].numRetries }
+            ?? router.configuration.numRetries
     }
 
     /// Places of the present target where an attempt failed as `condition` says.
@@ -434,9 +451,13 @@ public struct Route: ~Copyable {
     private func returnsAt(_ now: Instant) -> Instant? {
         guard let request = request(.whenReturned, now) ?? request(.elsewhere, now) else { return nil }
         let target = target(visit)
-        if !target.usesCallersKey { return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt }
+        if !target.usesCallersKey {
+            return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt
+        }
         guard request.excluded.isEmpty, let last = here.last else { return nil }
-        return attempts[last].outcome?.retryAfter.map { attempts[last].startedAt + attempts[last].duration + $0 }
+        return attempts[last].outcome?.retryAfter.map {
+            attempts[last].startedAt + attempts[last].duration + $0
+        }
     }
 
     // MARK: Fallbacks
@@ -474,7 +495,8 @@ public struct Route: ~Copyable {
     /// The last decides; but a limit, or too little time, does not hide a failure.
     private mutating func note(_ new: RouteFailure.Outcome) {
         switch (outcome, new) {
-        case (.unavailable, .limited), (.providerAuthentication, .limited), (.unauthenticated, .limited): break
+        case (.unavailable, .limited), (.providerAuthentication, .limited), (.unauthenticated, .limited):
+            break
         case (.some, .deadlineExceeded): break
         default: outcome = new
         }
@@ -487,7 +509,8 @@ public struct Route: ~Copyable {
     /// Notes why the present target has no further deployment for the call.
     private mutating func noteShortage(_ now: Instant) {
         let target = target(visit)
-        guard !target.usesCallersKey, let request = request(.whenReturned, now) ?? request(.elsewhere, now) else {
+        guard !target.usesCallersKey, let request = request(.whenReturned, now) ?? request(.elsewhere, now)
+        else {
             return
         }
         let shortage = router.groups[target.modelGroup].shortage(for: request, now: now)
@@ -497,7 +520,7 @@ public struct Route: ~Copyable {
         }
         isTooLarge = shortage.opensAt == nil
         guard let opensAt = shortage.opensAt else { return note(.limited) }
-        if opensAt <= now { return note(.deadlineExceeded) }
+        if opensAt <= now { return note(call.deadline == nil ? .unavailable : .deadlineExceeded) }
         note(shortage.outcome)
         noteChance(at: opensAt)
     }
@@ -518,7 +541,8 @@ public struct Route: ~Copyable {
         let name = router.name(ofModelGroup: call.modelGroup)
         return .reply(
             RouteFailure(
-                outcome: outcome, message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
+                outcome: outcome,
+                message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
                 attempts: Array(attempts), retryAfter: retryAfter))
     }
 }

@@ -96,11 +96,13 @@ extension Router {
         #expect(router.cooling() == [0: at(7)])
     }
 
-    @Test(arguments: [
-        (Failure.Kind.rateLimited, nil, 5.0), (.rateLimited, 0, 5), (.rateLimited, 0.2, 0.2), (.rateLimited, 30, 30),
-        (.rateLimited, 900, 120), (.overloaded, 4, 4), (.authentication, nil, 5), (.notFound, nil, 5),
-        (.quotaExhausted, nil, 600),
-    ] as [(Failure.Kind, Double?, Double)])
+    @Test(
+        arguments: [
+            (Failure.Kind.rateLimited, nil, 5.0), (.rateLimited, 0, 5), (.rateLimited, 0.2, 0.2),
+            (.rateLimited, 30, 30),
+            (.rateLimited, 900, 120), (.overloaded, 4, 4), (.authentication, nil, 5), (.notFound, nil, 5),
+            (.quotaExhausted, nil, 600),
+        ] as [(Failure.Kind, Double?, Double)])
     func oneFailureCoolsDown(kind: Failure.Kind, retryAfter: Double?, seconds: Double) {
         let router = router("a a")
         router.make("d0", fail: kind, retryAfter: retryAfter.map { .seconds($0) })

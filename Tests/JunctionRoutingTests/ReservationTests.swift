@@ -17,7 +17,9 @@ import Testing
         #expect(usage.requests == 1)
     }
 
-    @Test(arguments: [(committed: false, used: nil as Int?, counted: 0), (false, 30, 30), (true, nil, 100), (true, 30, 30)])
+    @Test(arguments: [
+        (committed: false, used: nil as Int?, counted: 0), (false, 30, 30), (true, nil, 100), (true, 30, 30),
+    ])
     func aCallerThatLeavesSettles(committed: Bool, used: Int?, counted: Int) {
         let router = router("a")
         var call = TestCall(router, tokens: 100, streaming: true)
