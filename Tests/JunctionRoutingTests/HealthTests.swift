@@ -33,6 +33,18 @@ extension Router {
         #expect(router.cooling() == [0: at(5)])
     }
 
+    /// An outage must not have to outweigh the good part of its minute first.
+    @Test func fiveInARowCoolDownAfterManyAnswers() {
+        let router = router("a a")
+        for _ in 0..<50 { router.use("d0", tokens: 1) }
+        router.make("d0", fail: .serverError, times: 4)
+        router.use("d0", tokens: 1)
+        router.make("d0", fail: .serverError, times: 4)
+        #expect(router.cooling().isEmpty)
+        router.make("d0", fail: .serverError)
+        #expect(router.cooling() == [0: at(5)])
+    }
+
     @Test func halfDoesNotCoolDown() {
         let router = router("a a")
         for _ in 0..<10 {
