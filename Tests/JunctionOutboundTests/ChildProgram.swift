@@ -71,7 +71,7 @@ final class ChildProgram {
                 }
             }
             if result == 0 { return }
-            usleep(2000)
+            usleep(1_000)
         }
     }
 }
