@@ -1,17 +1,116 @@
 // swift-tools-version: 6.2
+// The modules of Junction and who may import whom: each target lists only targets above it.
 import PackageDescription
 
-let pure: [SwiftSetting] = [
-    .strictMemorySafety(), .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
-]
+let common: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny")]
+/// Modules that need no C: an unsafe expression there does not compile.
+let pure = common + [.strictMemorySafety()]
+/// Thin wrappers over C and the generated code.
+let wrapper = common + [.enableExperimentalFeature("Lifetimes")]
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
 let package = Package(
     name: "junction",
+    products: [
+        .executable(name: "junction", targets: ["junction"]),
+        .library(name: "JunctionClient", targets: ["JunctionClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
     targets: [
+        // What runs when Junction serves or is called, lowest first.
+        .systemLibrary(name: "CLibraries", path: "Sources/CLibraries/System"),
+        .target(name: "CJunctionMessages", dependencies: ["CLibraries"], path: "Sources/CLibraries/Messages"),
+        .target(
+            name: "CJSON", path: "Sources/CLibraries/JSON", linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "JunctionRouting", swiftSettings: pure),
+        .target(name: "JunctionProtobuf", dependencies: ["CLibraries"], swiftSettings: wrapper),
+        .target(name: "JunctionTransport", dependencies: ["CLibraries"], swiftSettings: wrapper),
+        .target(
+            name: "JunctionMessages", dependencies: ["CLibraries", "CJunctionMessages", "JunctionProtobuf"],
+            swiftSettings: wrapper),
+        .target(
+            name: "JunctionOutbound", dependencies: ["CLibraries", "JunctionTransport"],
+            swiftSettings: wrapper),
+        .target(
+            name: "JunctionRPC", dependencies: ["CLibraries", "JunctionProtobuf", "JunctionTransport"],
+            swiftSettings: wrapper),
+        .target(
+            name: "JunctionProviders",
+            dependencies: [
+                "CJSON", "CLibraries", "CJunctionMessages", "JunctionMessages", "JunctionProtobuf",
+                "JunctionRouting",
+            ],
+            swiftSettings: wrapper),
+        .target(
+            name: "JunctionConfig", dependencies: ["JunctionProviders", "JunctionRouting", yams],
+            swiftSettings: pure),
+        .target(
+            name: "JunctionClient",
+            dependencies: ["JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionTransport"],
+            swiftSettings: pure),
+        .target(
+            name: "JunctionService",
+            dependencies: [
+                "JunctionConfig", "JunctionMessages", "JunctionOutbound", "JunctionProtobuf",
+                "JunctionProviders",
+                "JunctionRouting", "JunctionRPC", "JunctionTransport",
+            ], swiftSettings: pure),
+        .executableTarget(
+            name: "junction",
+            dependencies: [
+                "JunctionClient", "JunctionConfig", "JunctionMessages", "JunctionRPC", "JunctionService",
+                argumentParser,
+            ], swiftSettings: pure),
+
+        // What measures it.
         .executableTarget(
             name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
             swiftSettings: pure),
-        .testTarget(name: "JunctionRoutingTests", dependencies: ["JunctionRouting"]),
+
+        // What tests it.
+        .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),
+        .target(
+            name: "Shelf", dependencies: ["CLibraries", "CShelf", "JunctionProtobuf"],
+            path: "Tests/Support/Shelf/Messages", swiftSettings: wrapper),
+        .testTarget(name: "JunctionRoutingTests", dependencies: ["JunctionRouting"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionProtobufTests", dependencies: ["JunctionProtobuf", "JunctionMessages", "Shelf"],
+            swiftSettings: common),
+        .testTarget(
+            name: "JunctionTransportTests", dependencies: ["JunctionTransport"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionOutboundTests", dependencies: ["JunctionOutbound", "JunctionTransport"],
+            swiftSettings: common),
+        .testTarget(
+            name: "JunctionRPCTests",
+            dependencies: [
+                "JunctionClient", "JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionTransport",
+            ], swiftSettings: common),
+        .testTarget(
+            name: "GeneratedStubsTests",
+            dependencies: ["JunctionProtobuf", "JunctionRPC", "JunctionTransport", "Shelf"],
+            swiftSettings: common),
+        .testTarget(
+            name: "JunctionProvidersTests",
+            dependencies: ["JunctionProviders", "JunctionMessages", "JunctionProtobuf", "JunctionRouting"],
+            exclude: ["Goldens"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionConfigTests",
+            dependencies: ["JunctionConfig", "JunctionProviders", "JunctionRouting"],
+            exclude: ["Goldens"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionServiceTests",
+            dependencies: [
+                "JunctionConfig", "JunctionMessages", "JunctionOutbound", "JunctionProtobuf",
+                "JunctionProviders",
+                "JunctionRouting", "JunctionRPC", "JunctionService", "JunctionTransport",
+            ], swiftSettings: common),
+        .testTarget(name: "TidyTests", swiftSettings: common),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )
