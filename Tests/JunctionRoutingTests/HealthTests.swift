@@ -1,3 +1,4 @@
+// When a deployment is cooled down, for how long, and when not.
 import Testing
 
 @testable import JunctionRouting
