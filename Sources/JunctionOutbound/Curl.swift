@@ -208,6 +208,9 @@ final class CurlHandle {
     /// Lets libcurl go on after a piece was held; calls back with that piece at once.
     func unhold() -> CurlResult { result(curl_easy_pause(easy, CURLPAUSE_CONT)) }
 
+    /// The descriptor of the connection in use; -1: none. Looks through all connections.
+    var descriptor: Int32 { junction_curl_socket(easy) }
+
     fileprivate func result(_ code: CURLcode) -> CurlResult {
         if code == CURLE_OK { return .complete }
         let message =

@@ -52,6 +52,12 @@ final class HTTPSockets {
         change(watch, to: watch.interest.intersection(.read))
     }
 
+    /// A call is under way on the connection, though libcurl has not had to wait for it.
+    func busy(_ descriptor: Int32) {
+        guard descriptor >= 0, descriptor < sockets.count else { return }
+        sockets[Int(descriptor)].isIdle = false
+    }
+
     /// A new socket. libcurl closes sockets that never became connections without a word; if this one has the
     /// number of such a one, what libcurl waits for stays, but the loop must learn of the new socket.
     func opened(_ descriptor: Int32) {
