@@ -6,6 +6,10 @@
 public enum Adapter: Sendable, Hashable {
     /// OpenAI's chat completions, and all who follow them.
     case openAI(OpenAIQuirks)
+    /// Cohere's chat API, version 2.
+    case cohere
+    /// Google's Gemini API.
+    case gemini
 }
 
 extension Adapter {
@@ -20,6 +24,8 @@ extension Adapter {
     public func url(base: String, model: String, apiVersion: String?, isStreaming: Bool) -> String {
         switch self {
         case .openAI(let quirks): openAIURL(base: base, quirks: quirks)
+        case .cohere: cohereURL(base: base)
+        case .gemini: geminiURL(base: base, model: model, isStreaming: isStreaming)
         }
     }
 
@@ -31,6 +37,8 @@ extension Adapter {
     public func headers(key: String?, organization: String?) -> [(name: String, value: String)] {
         switch self {
         case .openAI: openAIHeaders(key: key, organization: organization)
+        case .cohere: cohereHeaders(key: key)
+        case .gemini: geminiHeaders(key: key)
         }
     }
 }

@@ -48,6 +48,8 @@ public final class AnswerReader {
     private var body = ByteBuffer(keeping: 32 << 10)
     private var events = EventStream()
     private var openAI = OpenAIStream()
+    private var cohere = CohereStream()
+    private var gemini = GeminiStream()
     /// What was read and is yet to be given.
     private var piece = AnswerPiece()
 
@@ -65,6 +67,8 @@ public final class AnswerReader {
         body.removeAll()
         events.reset()
         openAI = OpenAIStream()
+        cohere = CohereStream()
+        gemini = GeminiStream()
         piece = AnswerPiece()
     }
 
@@ -149,6 +153,16 @@ public final class AnswerReader {
         case .openAI:
             return isStreaming
                 ? try openAI.read(answer: value, in: arena) : try readOpenAIAnswer(value, in: arena)
+        case .cohere:
+            if !isStreaming { return try readCohereAnswer(value, in: arena) }
+            let piece = try cohere.read(value, in: arena)
+            if !piece.isLast { throw .cut }
+            return piece
+        case .gemini:
+            if !isStreaming { return try readGeminiAnswer(value, in: arena) }
+            var piece = try gemini.read(value, in: arena)
+            piece.isLast = try gemini.end().isLast
+            return piece
         }
     }
 
@@ -156,6 +170,8 @@ public final class AnswerReader {
         if let value = json.read(body.bytes) {
             switch adapter {
             case .openAI: return openAIError(value)
+            case .cohere: return cohereError(value, status: status)
+            case .gemini: return geminiError(value)
             }
         }
         let isPage = body.bytes.first == UInt8(ascii: "<")
@@ -166,6 +182,7 @@ public final class AnswerReader {
         if let event = events.next() {
             switch adapter {
             case .openAI: piece = try openAI.read(event, by: json, in: arena)
+            case .cohere, .gemini: piece = try read(event, in: arena)
             }
             return true
         }
@@ -173,8 +190,28 @@ public final class AnswerReader {
         guard isEnded else { return false }
         switch adapter {
         case .openAI(let quirks): piece = try openAI.end(behind: events.rest(), quirks)
+        case .cohere, .gemini:
+            // An event that is whole but for its line ends counts.
+            if let rest = events.rest(), json.read(rest.data) != nil {
+                piece = try read(rest, in: arena)
+            } else {
+                if case .cohere = adapter { throw .cut }
+                piece = try gemini.end()
+            }
         }
         return true
+    }
+
+    /// What an event of a format adds whose events are JSON objects throughout.
+    private func read(_ event: EventStream.Event, in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
+        guard let value = json.read(event.data), value.isObject else {
+            throw .malformed("has an event that is no JSON object")
+        }
+        switch adapter {
+        case .openAI: return AnswerPiece()
+        case .cohere: return try cohere.read(value, in: arena)
+        case .gemini: return try gemini.read(value, in: arena)
+        }
     }
 
     private func failure(_ problem: AnswerProblem) -> Failure {
