@@ -209,7 +209,8 @@ final class CurlHandle {
 
     fileprivate func result(_ code: CURLcode) -> CurlResult {
         if code == CURLE_OK { return .complete }
-        let message = errorText.pointee != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
+        let message =
+            errorText.pointee != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
         return .failed(CurlCode(rawValue: code.rawValue), message: message)
     }
 }

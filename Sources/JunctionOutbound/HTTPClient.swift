@@ -140,7 +140,9 @@ public final class HTTPClient {
         // A timer that fires too early is cheaper than one that moves with each call.
         if let timerDue, timerDue <= due { return }
         timerDue = due
-        if let timer { timer.reschedule(after: delay) } else {
+        if let timer {
+            timer.reschedule(after: delay)
+        } else {
             timer = loop.schedule(after: delay) { [unowned self] in self.timerFired() }
         }
     }

@@ -61,7 +61,8 @@ public final class HTTPEndpoint {
         let isName = !name.isEmpty && name.utf8.allSatisfy { isTokenByte($0) }
         guard isName else { throw HTTPFailure(.invalidEndpoint, message: "a header's name is not one") }
         guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }) else {
-            throw HTTPFailure(.invalidEndpoint, message: "the value of header \(name) has a control character")
+            throw HTTPFailure(
+                .invalidEndpoint, message: "the value of header \(name) has a control character")
         }
         // libcurl's way to write a header without value; `Name:` would take the header away.
         return value.utf8.allSatisfy { $0 == 0x20 || $0 == 0x09 } ? "\(name);" : "\(name): \(value)"

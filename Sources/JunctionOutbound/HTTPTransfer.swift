@@ -140,7 +140,8 @@ public final class HTTPTransfer {
     /// Bounds how long an unwanted rest may take.
     func limitUnwanted(on loop: EventLoop) {
         guard isUnwanted, unwantedTimer == nil else { return }
-        unwantedTimer = loop.schedule(after: endpoint.options.unwantedTimeout) { [weak self] in self?.cancel() }
+        unwantedTimer = loop.schedule(after: endpoint.options.unwantedTimeout) { [weak self] in self?.cancel()
+        }
     }
 
     /// Tells the handler the end, if it still listens.

@@ -55,7 +55,8 @@ struct CohereStream {
             return text(nil, thinking: delta?["message"]?["tool_plan"]?.text, in: arena)
         case "tool-call-start", "tool-call-delta":
             guard let call = delta?["message"]?["tool_calls"] else { return AnswerPiece() }
-            return toolCall(call, at: json["index"]?.integer ?? 0, isFirst: "tool-call-start" ~= type, in: arena)
+            return toolCall(
+                call, at: json["index"]?.integer ?? 0, isFirst: "tool-call-start" ~= type, in: arena)
         case "message-end": return try end(delta, in: arena)
         default: return AnswerPiece()
         }

@@ -54,7 +54,7 @@ extension BodyWriter {
                 throw wrong("completion.messages[\(index)].role", "is not one that providers have")
             }
             try writeCohereContent(message, index)
-            write("tool_call_id", message.toolCallId)
+            write("tool_call_id", takeApart(callID: message.toolCallId).id)
             writeToolCalls(message.toolCalls)
             writer.raw("}")
         }

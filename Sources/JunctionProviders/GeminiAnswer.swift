@@ -167,7 +167,11 @@ private struct FunctionCallPart {
         id = arena.text(Span(_unsafeBytes: writer.bytes))
         name = call?["name"]?.text.map { arena.text($0) } ?? Text(stored: nil)
         writer.removeAll()
-        if let arguments = call?["args"], arguments.isObject { writer.value(arguments) } else { writer.raw("{}") }
+        if let arguments = call?["args"], arguments.isObject {
+            writer.value(arguments)
+        } else {
+            writer.raw("{}")
+        }
         arguments = arena.text(Span(_unsafeBytes: writer.bytes))
         withExtendedLifetime(writer) {}
     }

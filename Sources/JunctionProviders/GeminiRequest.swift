@@ -146,7 +146,7 @@ extension BodyWriter {
             } else {
                 writer.raw("{}")
             }
-            let (id, signature) = split(call.id)
+            let (id, signature) = takeApart(callID: call.id)
             write("id", id)
             writer.raw("}")
             if let signature {
@@ -170,7 +170,7 @@ extension BodyWriter {
         }
         writer.raw(#"{"functionResponse":{"name":"#)
         writer.string(name)
-        write("id", split(message.toolCallId).id)
+        write("id", takeApart(callID: message.toolCallId).id)
         writer.raw(#","response":"#)
         if message.parts.isEmpty, tryWriteObject(message.content) {
             return writer.raw("}}")
@@ -199,24 +199,6 @@ extension BodyWriter {
             }
         }
         return nil
-    }
-
-    /// A call's own id, and the signature that travels in it.
-    private func split(_ id: Text) -> (id: JSONText, signature: JSONText?) {
-        let bytes = UnsafeRawBufferPointer(start: id.pointer, count: id.count)
-        let length = thoughtMark.utf8CodeUnitCount
-        var place = 0
-        while place + length <= id.count {
-            if memcmp(id.pointer + place, thoughtMark.utf8Start, length) == 0 {
-                let signature = bytes[(place + length)...]
-                return (
-                    JSONText(UnsafeRawBufferPointer(rebasing: bytes[..<place])),
-                    JSONText(UnsafeRawBufferPointer(rebasing: signature))
-                )
-            }
-            place += 1
-        }
-        return (JSONText(bytes), nil)
     }
 
     // MARK: Parameters

@@ -130,7 +130,8 @@ final class ModelGroup: Sendable {
     /// Chooses an open deployment and reserves at it, in one step; nil: none is open, or none answers in the
     /// time that is left.
     func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
-        let picked = state.withLock { state -> (place: Int, minute: Int, othersRemain: Bool, expected: Double)? in
+        let picked = state.withLock {
+            state -> (place: Int, minute: Int, othersRemain: Bool, expected: Double)? in
             state.advance(to: now)
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
@@ -140,7 +141,10 @@ final class ModelGroup: Sendable {
                         by: strategy, from: tier, of: self, for: request, now: now, random: &random)
                 else { continue }
                 state.reserve(request.tokens, at: place)
-                return (place, state.minute.number, state.othersRemain(than: place, for: request, now: now), pace.expected)
+                return (
+                    place, state.minute.number, state.othersRemain(than: place, for: request, now: now),
+                    pace.expected
+                )
             }
             return nil
         }
@@ -182,10 +186,13 @@ final class ModelGroup: Sendable {
             switch end {
             case .answered(let time, let completionTokens, let isStreaming):
                 guard let time else { break }
-                state.health[place].answered(in: time, completionTokens: completionTokens, isStreaming: isStreaming)
+                state.health[place].answered(
+                    in: time, completionTokens: completionTokens, isStreaming: isStreaming)
                 state.withPace(isStreaming) { $0.answered(in: time.seconds) }
             case .failed(let failure, let time, let isStreaming):
-                if failure.kind == .timeout { state.withPace(isStreaming) { $0.timedOut(after: time.seconds) } }
+                if failure.kind == .timeout {
+                    state.withPace(isStreaming) { $0.timedOut(after: time.seconds) }
+                }
                 state.fail(place, failure, policy: terms[place].cooldown, now: now)
             case .abandoned: break
             }
@@ -227,8 +234,10 @@ final class ModelGroup: Sendable {
                 let (slot, health) = (state.slots[place], state.health[place])
                 let isCooling = slot.coolingUntil > now
                 return DeploymentUsage(
-                    deployment: terms[place].deployment, tokensUsed: slot.tokensCounted - health.tokensReserved,
-                    tokensReserved: health.tokensReserved, requests: slot.requestsCounted, inFlight: slot.inFlight,
+                    deployment: terms[place].deployment,
+                    tokensUsed: slot.tokensCounted - health.tokensReserved,
+                    tokensReserved: health.tokensReserved, requests: slot.requestsCounted,
+                    inFlight: slot.inFlight,
                     tokensOutstanding: health.tokensOutstanding,
                     coolingUntil: isCooling ? slot.coolingUntil : nil,
                     coolingCause: isCooling ? health.cause : nil,
@@ -304,7 +313,9 @@ extension ModelGroup.State {
 
     mutating func fail(_ place: Int, _ failure: Failure, policy: CooldownPolicy, now: Instant) {
         let isLastUsable = !slots.indices.contains { $0 != place && slots[$0].coolingUntil <= now }
-        guard let time = health[place].failed(failure, policy: policy, isLastUsable: isLastUsable) else { return }
+        guard let time = health[place].failed(failure, policy: policy, isLastUsable: isLastUsable) else {
+            return
+        }
         // A later failure can lengthen a cooldown, not shorten it.
         slots[place].coolingUntil = max(slots[place].coolingUntil, now + time)
     }

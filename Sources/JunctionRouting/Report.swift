@@ -134,7 +134,8 @@ extension RouteFailure.Outcome {
             let frees = retryAfter.map { "; one frees in \($0.rounded) s" } ?? ""
             return "Every deployment of \(modelGroup) is at its limit\(frees)\(because)."
         case .unavailable: return "No deployment of \(modelGroup) could answer\(because)."
-        case .providerAuthentication: return "No deployment of \(modelGroup) could answer; a configured key was refused."
+        case .providerAuthentication:
+            return "No deployment of \(modelGroup) could answer; a configured key was refused."
         case .streamInterrupted: return "The stream broke off after its first content\(because)."
         case .deadlineExceeded: return "The deadline passed before \(modelGroup) answered."
         case .cancelled: return "The caller gave up."

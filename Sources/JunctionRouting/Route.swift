@@ -140,7 +140,8 @@ public struct Route: ~Copyable {
         let duration = endAttempt(nil, now)
         let time = call.isStreaming ? attempts[attempts.count - 1].timeToFirstToken : duration
         settle(
-            usage, .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming), now)
+            usage, .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming),
+            now)
     }
 
     /// The moment that `wait` named has come.
@@ -179,7 +180,8 @@ public struct Route: ~Copyable {
 
     /// Asks a deployment again that failed in a way that may pass.
     private mutating func attemptAgain(_ now: Instant, _ random: inout RandomSource) -> Action? {
-        guard let last = attempts.last, last.visit == visit, let failure = last.outcome, isOpen(.again, now) else {
+        guard let last = attempts.last, last.visit == visit, let failure = last.outcome, isOpen(.again, now)
+        else {
             return nil
         }
         if Remedy(of: failure.kind).same == .onceAtOnce, mayPass(last) {
@@ -209,7 +211,9 @@ public struct Route: ~Copyable {
     private mutating func lastResort(
         _ now: Instant, _ random: inout RandomSource, hasWaited: Bool = false
     ) -> Action {
-        if let action = attemptAnywhere(.elsewhere, now, &random) ?? attemptAnywhere(.whenReturned, now, &random) {
+        if let action = attemptAnywhere(.elsewhere, now, &random)
+            ?? attemptAnywhere(.whenReturned, now, &random)
+        {
             return action
         }
         if hasWaited, let action = attemptAnywhere(.inSpiteOfJudgement, now, &random) { return action }
@@ -258,7 +262,9 @@ public struct Route: ~Copyable {
         if case .callersOverride(let index, _, let deployment) = target {
             if !request.excluded.isEmpty { return nil }
             let what = AttemptTarget.override(index: index, deployment: deployment)
-            return begin(what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0), now)
+            return begin(
+                what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0),
+                now)
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
@@ -280,7 +286,8 @@ public struct Route: ~Copyable {
         phase = .attempting
         attempts.append(
             AttemptReport(
-                target: what, modelGroup: target(visit).modelGroup, outcome: nil, startedAt: now, duration: .zero,
+                target: what, modelGroup: target(visit).modelGroup, outcome: nil, startedAt: now,
+                duration: .zero,
                 timeToFirstToken: nil, visit: visit, place: place))
         return .attempt(Attempt(target: what, timeout: timeout))
     }
@@ -290,7 +297,8 @@ public struct Route: ~Copyable {
     /// needs more, and what follows can do with less or could not answer in the other half anyway.
     ///
     /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
-    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration {
+    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration
+    {
         let configuration = router.configuration
         let own = deployment.map { configuration.deployments[$0] }
         let whole = own?.timeout
@@ -303,7 +311,8 @@ public struct Route: ~Copyable {
         if others, attemptsHere < retriesSet ?? .max, expected <= half.seconds { return half }
         guard let next = upcoming else { return min(limit, timeLeft) }
         let nextExpected =
-            next.usesCallersKey ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
+            next.usesCallersKey
+            ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
         if nextExpected == 0 { return half }
         return min(limit, max(half, min(.seconds(2 * expected), timeLeft - .seconds(2 * nextExpected))))
     }
@@ -348,13 +357,16 @@ public struct Route: ~Copyable {
     private var retriesSet: Int? {
         if let retries = call.numRetries { return retries }
         let last = attempts.last { $0.visit == visit }?.deployment
-        return last.flatMap { router.configuration.deployments[$0].numRetries } ?? router.configuration.numRetries
+        return last.flatMap { router.configuration.deployments[$0].numRetries }
+            ?? router.configuration.numRetries
     }
 
     /// Places of the present target where an attempt failed as `condition` says.
     private func places(where condition: (AttemptReport) -> Bool) -> [Int] {
         var places: [Int] = []
-        for attempt in attempts where attempt.visit == visit && condition(attempt) { places.append(attempt.place) }
+        for attempt in attempts where attempt.visit == visit && condition(attempt) {
+            places.append(attempt.place)
+        }
         return places
     }
 
@@ -365,7 +377,9 @@ public struct Route: ~Copyable {
         case .never: return false
         case .afterBackOff: return true
         case .onceAtOnce:
-            return attempts.count { $0.visit == visit && $0.place == attempt.place && $0.outcome?.kind == .connection } < 2
+            return attempts.count {
+                $0.visit == visit && $0.place == attempt.place && $0.outcome?.kind == .connection
+            } < 2
         case .whenNothingElse: return failure.retryAfter == nil && upcoming == nil
         }
     }
@@ -424,8 +438,12 @@ public struct Route: ~Copyable {
     private func returnsAt(_ now: Instant) -> Instant? {
         guard let request = request(.whenReturned, now) ?? request(.elsewhere, now) else { return nil }
         let target = target(visit)
-        if !target.usesCallersKey { return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt }
-        guard request.excluded.isEmpty, let last = attempts.last(where: { $0.visit == visit }) else { return nil }
+        if !target.usesCallersKey {
+            return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt
+        }
+        guard request.excluded.isEmpty, let last = attempts.last(where: { $0.visit == visit }) else {
+            return nil
+        }
         return last.outcome?.retryAfter.map { last.startedAt + last.duration + $0 }
     }
 
@@ -466,7 +484,8 @@ public struct Route: ~Copyable {
     /// The last decides; but a limit, or too little time, does not hide a failure.
     private mutating func note(_ new: RouteFailure.Outcome) {
         switch (outcome, new) {
-        case (.unavailable, .limited), (.providerAuthentication, .limited), (.unauthenticated, .limited): break
+        case (.unavailable, .limited), (.providerAuthentication, .limited), (.unauthenticated, .limited):
+            break
         case (.some, .deadlineExceeded): break
         default: outcome = new
         }
@@ -479,7 +498,8 @@ public struct Route: ~Copyable {
     /// Notes why the present target has no further deployment for the call.
     private mutating func noteShortage(_ now: Instant) {
         let target = target(visit)
-        guard !target.usesCallersKey, let request = request(.whenReturned, now) ?? request(.elsewhere, now) else {
+        guard !target.usesCallersKey, let request = request(.whenReturned, now) ?? request(.elsewhere, now)
+        else {
             return
         }
         let shortage = router.groups[target.modelGroup].shortage(for: request, now: now)
@@ -510,7 +530,8 @@ public struct Route: ~Copyable {
         let name = router.name(ofModelGroup: call.modelGroup)
         return .reply(
             RouteFailure(
-                outcome: outcome, message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
+                outcome: outcome,
+                message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
                 attempts: Array(attempts), retryAfter: retryAfter))
     }
 }

@@ -67,7 +67,8 @@ extension ModelGroup.State {
 
     /// One at random of those that are at most `buffer` (a share) slower than the fastest.
     private func fastest(
-        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, buffer: Double, _ random: inout RandomSource
+        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, buffer: Double,
+        _ random: inout RandomSource
     ) -> Int? {
         func seconds(_ place: Int) -> Double {
             request.isStreaming ? health[place].secondsToFirstContent : health[place].secondsPerToken
@@ -80,7 +81,8 @@ extension ModelGroup.State {
 
     /// One at random, each as likely as its weight is large. Weights of zero count when there are no others.
     private func weighted(
-        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ terms: [Terms], _ random: inout RandomSource
+        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ terms: [Terms],
+        _ random: inout RandomSource
     ) -> Int? {
         guard var choice = lowest(in: tier, request, now, &random, score: { _ in 0 }) else { return nil }
         var total = 0.0

@@ -106,7 +106,9 @@ final class StandIn {
         folder = try TemporaryFolder()
         let tools = URL(fileURLWithPath: source).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("tools/upstream")
-        let files = try FileManager.default.contentsOfDirectory(atPath: tools.path).filter { $0.hasSuffix(".c") }
+        let files = try FileManager.default.contentsOfDirectory(atPath: tools.path).filter {
+            $0.hasSuffix(".c")
+        }
         let binary = folder.path + "/upstream"
         try ChildProgram.run(
             "/usr/bin/cc", ["-O2", "-D_GNU_SOURCE", "-o", binary] + files.map { tools.path + "/" + $0 })

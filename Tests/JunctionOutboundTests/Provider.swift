@@ -215,14 +215,18 @@ final class Harness {
 
     /// Lets the loop run alone for a while, and counts the turns it takes.
     func countTurns(_ told: @escaping (Int) -> Void) {
-        steps.append(({ true }, { [unowned self] in
-            isPast = false
-            let before = loop.turns
-            _ = loop.schedule(after: .milliseconds(40)) { [unowned self] in
-                isPast = true
-                told(loop.turns - before)
-            }
-        }))
+        steps.append(
+            (
+                { true },
+                { [unowned self] in
+                    isPast = false
+                    let before = loop.turns
+                    _ = loop.schedule(after: .milliseconds(40)) { [unowned self] in
+                        isPast = true
+                        told(loop.turns - before)
+                    }
+                }
+            ))
     }
 
     /// Runs the loop until every step is done.
@@ -250,7 +254,9 @@ final class Harness {
 }
 
 extension HTTPEndpoint {
-    convenience init(_ url: String, _ headers: [(String, String)] = [], _ options: HTTPOptions = HTTPOptions()) {
+    convenience init(
+        _ url: String, _ headers: [(String, String)] = [], _ options: HTTPOptions = HTTPOptions()
+    ) {
         do { try self.init(url: url, headers: headers, options: options) } catch { fatalError(error.message) }
     }
 }

@@ -45,7 +45,8 @@ struct GoldenTests {
     @Test(arguments: names, ["\r\n", "\r"])
     func isTheSameWithOtherLineEnds(name: String, lineEnd: String) throws {
         let golden = try Golden(folder.appendingPathComponent(name))
-        guard golden.isStream, ["data", "even"].contains(String(decoding: golden.body.prefix(4), as: UTF8.self))
+        guard golden.isStream,
+            ["data", "even"].contains(String(decoding: golden.body.prefix(4), as: UTF8.self))
         else { return }
         let other = Array(String(decoding: golden.body, as: UTF8.self).replacing("\n", with: lineEnd).utf8)
         let whole = golden.read([golden.body])

@@ -27,11 +27,36 @@ struct RegistryTests {
         ("ollama", "http://localhost:11434", "http://localhost:11434/v1/chat/completions"),
         ("ollama", "http://localhost:11434/v1/", "http://localhost:11434/v1/chat/completions"),
         ("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai/chat/completions"),
+        ("cohere", "https://api.cohere.com", "https://api.cohere.com/v2/chat"),
+        ("cohere_chat", "http://h/v2/", "http://h/v2/chat"),
+        ("cohere", "http://h/v2/chat", "http://h/v2/chat"),
+        ("gemini", "http://h/v1beta/", "http://h/v1beta/models/m:generateContent"),
     ])
     func knowsWhereRequestsGo(provider: String, base: String, url: String) {
         let found = Registry.provider(named: provider)?.adapter.url(
             base: base, model: "m", apiVersion: nil, isStreaming: false)
         #expect(found == url)
+    }
+
+    @Test(arguments: [
+        ("gemini-2.5-flash", "http://h/v1/models/gemini-2.5-flash:streamGenerateContent?alt=sse"),
+        ("tunedModels/mine-1", "http://h/v1/tunedModels/mine-1:streamGenerateContent?alt=sse"),
+        ("../a?b#cé", "http://h/v1/models/..%2Fa%3Fb%23c%C3%A9:streamGenerateContent?alt=sse"),
+    ])
+    func aModelInTheAddressStaysThere(model: String, url: String) {
+        let found = Adapter.gemini.url(base: "http://h/v1", model: model, apiVersion: nil, isStreaming: true)
+        #expect(found == url)
+    }
+
+    @Test func geminisKeyIsInAHeaderAndCoheresIsABearer() {
+        #expect(
+            Adapter.gemini.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "x-goog-api-key: k",
+            ])
+        #expect(
+            Adapter.cohere.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "authorization: Bearer k",
+            ])
     }
 
     @Test func headersCarryTheKey() {
