@@ -6,6 +6,10 @@
 public enum Adapter: Sendable, Hashable {
     /// OpenAI's chat completions, and all who follow them.
     case openAI(OpenAIQuirks)
+    /// Azure OpenAI: OpenAI's bodies under an address of its own.
+    case azure
+    /// Anthropic's Messages API.
+    case anthropic
 }
 
 extension Adapter {
@@ -20,6 +24,8 @@ extension Adapter {
     public func url(base: String, model: String, apiVersion: String?, isStreaming: Bool) -> String {
         switch self {
         case .openAI(let quirks): openAIURL(base: base, quirks: quirks)
+        case .azure: azureURL(base: base, deployment: model, apiVersion: apiVersion)
+        case .anthropic: anthropicURL(base: base)
         }
     }
 
@@ -31,6 +37,8 @@ extension Adapter {
     public func headers(key: String?, organization: String?) -> [(name: String, value: String)] {
         switch self {
         case .openAI: openAIHeaders(key: key, organization: organization)
+        case .azure: azureHeaders(key: key)
+        case .anthropic: anthropicHeaders(key: key)
         }
     }
 }
