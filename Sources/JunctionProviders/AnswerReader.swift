@@ -48,6 +48,7 @@ public final class AnswerReader {
     private var body = ByteBuffer(keeping: 32 << 10)
     private var events = EventStream()
     private var openAI = OpenAIStream()
+    private var anthropic = AnthropicStream()
     private var cohere = CohereStream()
     private var gemini = GeminiStream()
     /// What was read and is yet to be given.
@@ -67,6 +68,7 @@ public final class AnswerReader {
         body.removeAll()
         events.reset()
         openAI = OpenAIStream()
+        anthropic = AnthropicStream()
         cohere = CohereStream()
         gemini = GeminiStream()
         piece = AnswerPiece()
@@ -150,26 +152,26 @@ public final class AnswerReader {
         if body.count == 0 { throw isStreaming ? .cut : .malformed("is empty") }
         guard let value = json.read(body.bytes) else { throw .malformed("is not JSON") }
         switch adapter {
-        case .openAI:
+        case .openAI, .azure:
             return isStreaming
                 ? try openAI.read(answer: value, in: arena) : try readOpenAIAnswer(value, in: arena)
+        case .anthropic:
+            let answer = try readAnthropicAnswer(value, in: arena)
+            if isStreaming { throw .malformed("is not a stream") }
+            return answer
         case .cohere:
-            if !isStreaming { return try readCohereAnswer(value, in: arena) }
-            let piece = try cohere.read(value, in: arena)
-            if !piece.isLast { throw .cut }
-            return piece
+            return isStreaming
+                ? try cohere.read(answer: value, in: arena) : try readCohereAnswer(value, in: arena)
         case .gemini:
-            if !isStreaming { return try readGeminiAnswer(value, in: arena) }
-            var piece = try gemini.read(value, in: arena)
-            piece.isLast = try gemini.end().isLast
-            return piece
+            return isStreaming
+                ? try gemini.read(answer: value, in: arena) : try readGeminiAnswer(value, in: arena)
         }
     }
 
     private func errorAnswer() -> ProviderError {
         if let value = json.read(body.bytes) {
             switch adapter {
-            case .openAI: return openAIError(value)
+            case .openAI, .azure, .anthropic: return openAIError(value)
             case .cohere: return cohereError(value, status: status)
             case .gemini: return geminiError(value)
             }
@@ -181,8 +183,10 @@ public final class AnswerReader {
     private func readEvent(in arena: Arena) throws(AnswerProblem) -> Bool {
         if let event = events.next() {
             switch adapter {
-            case .openAI: piece = try openAI.read(event, by: json, in: arena)
-            case .cohere, .gemini: piece = try read(event, in: arena)
+            case .openAI, .azure: piece = try openAI.read(event, by: json, in: arena)
+            case .anthropic: piece = try anthropic.read(event, by: json, in: arena)
+            case .cohere: piece = try cohere.read(event, by: json, in: arena)
+            case .gemini: piece = try gemini.read(event, by: json, in: arena)
             }
             return true
         }
@@ -190,28 +194,12 @@ public final class AnswerReader {
         guard isEnded else { return false }
         switch adapter {
         case .openAI(let quirks): piece = try openAI.end(behind: events.rest(), quirks)
-        case .cohere, .gemini:
-            // An event that is whole but for its line ends counts.
-            if let rest = events.rest(), json.read(rest.data) != nil {
-                piece = try read(rest, in: arena)
-            } else {
-                if case .cohere = adapter { throw .cut }
-                piece = try gemini.end()
-            }
+        case .azure: piece = try openAI.end(behind: events.rest(), .azure)
+        case .anthropic: piece = try anthropic.end(behind: events.rest(), by: json, in: arena)
+        case .cohere: piece = try cohere.end(behind: events.rest(), by: json, in: arena)
+        case .gemini: piece = try gemini.end(behind: events.rest(), by: json, in: arena)
         }
         return true
-    }
-
-    /// What an event of a format adds whose events are JSON objects throughout.
-    private func read(_ event: EventStream.Event, in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
-        guard let value = json.read(event.data), value.isObject else {
-            throw .malformed("has an event that is no JSON object")
-        }
-        switch adapter {
-        case .openAI: return AnswerPiece()
-        case .cohere: return try cohere.read(value, in: arena)
-        case .gemini: return try gemini.read(value, in: arena)
-        }
     }
 
     private func failure(_ problem: AnswerProblem) -> Failure {

@@ -39,6 +39,11 @@ public final class BodyWriter {
         case .openAI(let quirks):
             try writeOpenAI(
                 completion, model: model, isStreaming: isStreaming, quirks: quirks, options: options)
+        case .azure:
+            try writeOpenAI(
+                completion, model: model, isStreaming: isStreaming, quirks: .azure, options: options)
+        case .anthropic:
+            try writeAnthropic(completion, model: model, isStreaming: isStreaming, options: options)
         case .cohere:
             try writeCohere(completion, model: model, isStreaming: isStreaming, options: options)
         case .gemini: try writeGemini(completion, model: model, options: options)

@@ -40,8 +40,29 @@ struct CohereStream {
     /// The events' indices of the tool calls, in the order of their starts.
     private var calls: [Int64] = []
 
+    mutating func read(
+        _ event: EventStream.Event, by reader: JSONReader, in arena: Arena
+    ) throws(AnswerProblem) -> AnswerPiece {
+        try read(reader.object(event), in: arena)
+    }
+
+    /// What came where a stream was asked for: an error, or one event.
+    mutating func read(answer json: JSONValue, in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
+        let piece = try read(json, in: arena)
+        guard piece.isLast else { throw .cut }
+        return piece
+    }
+
+    /// The stream ended where no event did. An event that is whole but for its line ends counts.
+    mutating func end(
+        behind rest: EventStream.Event?, by reader: JSONReader, in arena: Arena
+    ) throws(AnswerProblem) -> AnswerPiece {
+        guard let rest, let json = reader.read(rest.data) else { throw .cut }
+        return try read(json, in: arena)
+    }
+
     /// What an event adds. Its type stands in its data too.
-    mutating func read(_ json: JSONValue, in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
+    private mutating func read(_ json: JSONValue, in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
         guard let type = json["type"]?.text else { throw notAnAnswer(json) }
         let delta = json["delta"]
         switch type {

@@ -35,6 +35,7 @@ extension ProviderError {
         if status == 200 || status == 400 || status == 403 || status == 413 || status == 422 {
             let message = message.lowercased()
             if keyTexts.contains(where: message.contains) { return .authentication }
+            if quotaTexts.contains(where: message.contains) { return .quotaExhausted }
             if contextWindowTexts.contains(where: message.contains) { return .contextWindowExceeded }
             if contentPolicyTexts.contains(where: message.contains) { return .contentPolicy }
         }
@@ -89,6 +90,10 @@ private let codes: [String: Failure.Kind] = [
     "rate_limit_exceeded": .rateLimited,
     "rate_limit_error": .rateLimited,
     "overloaded_error": .overloaded,
+    "permission_error": .authentication,
+    "not_found_error": .notFound,
+    "billing_error": .quotaExhausted,
+    "timeout_error": .serverError,
     "engine_overloaded_error": .overloaded,
     "server_error": .serverError,
     "api_error": .serverError,
@@ -101,9 +106,12 @@ private let codes: [String: Failure.Kind] = [
 /// In lower case: a refused key that came as a bad request.
 private let keyTexts = ["incorrect api key", "invalid api key", "api key not valid"]
 
+/// In lower case: no credit left, told as a bad request (Anthropic).
+private let quotaTexts = ["credit balance is too low"]
+
 /// In lower case.
 private let contextWindowTexts = [
-    "context_length_exceeded", "maximum context length", "context window", "context length",
+    "exceed context limit", "context_length_exceeded", "maximum context length", "context window", "context length",
     "prompt is too long",
     "input token count", "too many tokens: total number", "too many tokens: size limit",
     "input is too long", "input tokens exceed", "maximum prompt length", "too many tokens in the prompt",

@@ -51,8 +51,29 @@ struct GeminiStream {
     /// Of each choice so far, how many calls it made and whether it has ended.
     private var choices: [(callCount: Int, isOver: Bool)] = []
 
+    mutating func read(
+        _ event: EventStream.Event, by reader: JSONReader, in arena: Arena
+    ) throws(AnswerProblem) -> AnswerPiece {
+        try read(reader.object(event), in: arena)
+    }
+
+    /// What a whole answer comes to, where a stream was asked for.
+    mutating func read(answer json: JSONValue, in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
+        var piece = try read(json, in: arena)
+        piece.isLast = try end().isLast
+        return piece
+    }
+
+    /// The stream ended where no event did. An event that is whole but for its line ends counts.
+    mutating func end(
+        behind rest: EventStream.Event?, by reader: JSONReader, in arena: Arena
+    ) throws(AnswerProblem) -> AnswerPiece {
+        guard let rest, let json = reader.read(rest.data) else { return try end() }
+        return try read(json, in: arena)
+    }
+
     /// What a chunk adds: it is a whole answer in form, its parts the next ones.
-    mutating func read(_ json: JSONValue, in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
+    private mutating func read(_ json: JSONValue, in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
         guard let candidates = json["candidates"], candidates.elements.count > 0 else {
             if json["usageMetadata"] == nil || json["promptFeedback"]?["blockReason"] != nil {
                 throw notAnAnswer(json)
@@ -104,7 +125,7 @@ struct GeminiStream {
     }
 
     /// The stream has no end marker: it is whole when each choice has said why it ended.
-    func end() throws(AnswerProblem) -> AnswerPiece {
+    private func end() throws(AnswerProblem) -> AnswerPiece {
         guard !choices.isEmpty, choices.allSatisfy(\.isOver) else { throw .cut }
         return AnswerPiece(isLast: true)
     }

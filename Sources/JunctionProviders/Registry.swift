@@ -22,6 +22,8 @@ public struct ProviderSpec: Sendable, Hashable {
 public enum Registry {
     static let providers: [ProviderSpec] = [
         .init("openai", .openAI(.openAI), "https://api.openai.com/v1", key: "OPENAI_API_KEY"),
+        .init("azure", .azure, nil, key: "AZURE_API_KEY"),
+        .init("anthropic", .anthropic, "https://api.anthropic.com", key: "ANTHROPIC_API_KEY"),
         .init("mistral", .openAI(.mistral), "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY"),
         .init("groq", .openAI([]), "https://api.groq.com/openai/v1", key: "GROQ_API_KEY"),
         .init("together_ai", .openAI([]), "https://api.together.xyz/v1", key: "TOGETHERAI_API_KEY"),
@@ -48,7 +50,7 @@ public enum Registry {
 
     /// Providers that LiteLLM has and whose wire format Junction does not speak yet.
     public static let notYet: Set<String> = [
-        "azure", "azure_ai", "anthropic", "vertex_ai", "bedrock", "sagemaker",
+        "azure_ai", "vertex_ai", "bedrock", "sagemaker",
     ]
 
     /// The names of all providers, in the order of the table.
