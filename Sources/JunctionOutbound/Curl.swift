@@ -120,7 +120,8 @@ final class CurlHandle {
         set(CURLOPT_POST, 1)
         set(CURLOPT_NOSIGNAL, 1)
         "http,https".withCString { set(CURLOPT_PROTOCOLS_STR, pointer: $0) }
-        // Neither a proxy from the environment, nor a redirect, nor a .netrc: the configuration alone decides.
+        // Neither a proxy from the environment, nor a redirect, nor a .netrc: the configuration alone
+        // decides.
         "".withCString { set(CURLOPT_PROXY, pointer: $0) }
         set(CURLOPT_FOLLOWLOCATION, 0)
         set(CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))

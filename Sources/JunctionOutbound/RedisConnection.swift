@@ -40,7 +40,7 @@ public final class RedisConnection {
     /// Sends one command and waits for its answer, which must be a status or a text.
     private func command(_ words: [String]) throws(RedisFailure) -> String {
         let copies = words.map { strdup($0) }
-        defer { copies.forEach { free($0) } }
+        defer { for copy in copies { free(copy) } }
         var pointers = copies.map { UnsafePointer<CChar>($0) }
         let lengths = words.map { $0.utf8.count }
         guard let raw = redisCommandArgv(context, Int32(words.count), &pointers, lengths) else {

@@ -1,5 +1,5 @@
-// What an owner may ask of a transfer under way, from outside and from inside its callbacks, and that the loop
-// sleeps while there is nothing to do.
+// What an owner may ask of a transfer under way, from outside and from inside its callbacks, and that the
+// loop sleeps while there is nothing to do.
 import JunctionTransport
 import Testing
 

@@ -1,5 +1,5 @@
-// A provider inside the test: an HTTP/1.1 server on the test's own loop whose every byte the test decides, and
-// the harness that runs a loop until what the test waits for has happened.
+// A provider inside the test: an HTTP/1.1 server on the test's own loop whose every byte the test decides,
+// and the harness that runs a loop until what the test waits for has happened.
 import Glibc
 import JunctionTransport
 import Testing
@@ -215,18 +215,15 @@ final class Harness {
 
     /// Lets the loop run alone for a while, and counts the turns it takes.
     func countTurns(_ told: @escaping (Int) -> Void) {
-        steps.append(
-            (
-                { true },
-                { [unowned self] in
-                    isPast = false
-                    let before = loop.turns
-                    _ = loop.schedule(after: .milliseconds(40)) { [unowned self] in
-                        isPast = true
-                        told(loop.turns - before)
-                    }
-                }
-            ))
+        let action = { [unowned self] in
+            isPast = false
+            let before = loop.turns
+            _ = loop.schedule(after: .milliseconds(40)) { [unowned self] in
+                isPast = true
+                told(loop.turns - before)
+            }
+        }
+        steps.append(({ true }, action))
     }
 
     /// Runs the loop until every step is done.

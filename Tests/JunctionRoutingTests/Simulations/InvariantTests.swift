@@ -7,7 +7,7 @@ import Testing
 private let seeds: [UInt64] = [1, 2, 3, 4]
 
 @Suite struct InvariantTests {
-    /// One deployment of the group is healthy; the others fail in every way there is, each for 20 s in 80 not.
+    /// One deployment of the group is healthy; the others fail in every way there is, but for 20 s in 80.
     @Test(arguments: seeds) func noCallFailsWhileADeploymentIsHealthy(seed: UInt64) {
         let router = router("a a a a") { $0.fallbacks = [:] }
         let providers = (0..<4).map { index in
