@@ -1,6 +1,6 @@
 // Anthropic's Messages API: answers whole and streamed. Unknown members, blocks and events are passed over.
-// Sources: docs.anthropic.com/en/api/messages, …/en/docs/build-with-claude/streaming. Its errors have OpenAI's
-// form.
+// Errors have OpenAI's form. Sources: docs.anthropic.com/en/api/messages,
+// docs.anthropic.com/en/docs/build-with-claude/streaming.
 internal import JunctionMessages
 internal import JunctionProtobuf
 internal import JunctionRouting
@@ -45,7 +45,9 @@ private func readBlocks(_ json: JSONValue, into choice: JunctionV1.Choice.View, 
     }
     message.content = arena.text(text.span)
     if !thinking.isEmpty { choice.reasoning = arena.text(thinking.span) }
-    if callCount > 0 { readToolUses(json, into: message.setToolCalls(count: callCount, in: arena), in: arena) }
+    if callCount > 0 {
+        readToolUses(json, into: message.setToolCalls(count: callCount, in: arena), in: arena)
+    }
 }
 
 private func readToolUses(

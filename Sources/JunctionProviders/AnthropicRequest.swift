@@ -58,9 +58,9 @@ extension BodyWriter {
         }
     }
 
-    /// How many tokens the effort is worth, as LiteLLM has it; 1024 is the least that the API takes. None where
-    /// the conversation goes on from tool results: the API wants the signed thinking before the call back
-    /// then, which our messages do not carry, and takes the turn without.
+    /// How many tokens the effort is worth, as LiteLLM has it; 1024 is the least that the API takes. None
+    /// where the conversation goes on from tool results: the API wants the signed thinking before the call
+    /// back then, which our messages do not carry, and takes the turn without.
     private func thinkingBudget(_ completion: JunctionV1.Completion.View) throws(Failure) -> Int {
         let effort = completion.reasoningEffort
         let budget: Int
@@ -210,7 +210,9 @@ extension BodyWriter {
             writer.raw("}}")
         case .data(let data):
             try checkMediaType(image, index, place)
-            writeSource(JSONText(UnsafeRawBufferPointer(start: image.mediaType.pointer, count: image.mediaType.count)))
+            writeSource(
+                JSONText(UnsafeRawBufferPointer(start: image.mediaType.pointer, count: image.mediaType.count))
+            )
             writer.raw(#"""#)
             writer.base64(data.bytes)
             writer.raw(#""}}"#)

@@ -1,4 +1,4 @@
-// Azure OpenAI: OpenAI's chat completions under the address of a resource, with the key in a field of its own.
+// Azure OpenAI: OpenAI's chat completions under the address of a resource, the key in a field of its own.
 // Source: learn.microsoft.com/azure/ai-services/openai/reference, …/openai/api-version-lifecycle.
 
 extension OpenAIQuirks {

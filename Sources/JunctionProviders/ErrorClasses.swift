@@ -111,7 +111,8 @@ private let quotaTexts = ["credit balance is too low"]
 
 /// In lower case.
 private let contextWindowTexts = [
-    "exceed context limit", "context_length_exceeded", "maximum context length", "context window", "context length",
+    "exceed context limit", "context_length_exceeded", "maximum context length", "context window",
+    "context length",
     "prompt is too long",
     "input token count", "too many tokens: total number", "too many tokens: size limit",
     "input is too long", "input tokens exceed", "maximum prompt length", "too many tokens in the prompt",

@@ -30,11 +30,15 @@ func readOpenAIAnswer(_ json: JSONValue, in arena: Arena) throws(AnswerProblem) 
 /// Refuses what came in an answer's stead.
 private func checkWhole(_ json: JSONValue) throws(AnswerProblem) {
     if let error = openAIError(within: json) { throw .error(error) }
-    guard let choices = json["choices"],
-        choices.elements.contains(where: { $0["message"]?.isObject ?? false })
-    else {
+    guard let choices = json["choices"], choices.elements.contains(where: isChoice) else {
         throw .malformed("has no choices")
     }
+}
+
+/// Azure leaves out the message of a choice that its filter cut whole.
+private func isChoice(_ json: JSONValue) -> Bool {
+    if json["message"]?.isObject ?? false { return true }
+    return json["finish_reason"]?.text.map { "content_filter" ~= $0 } ?? false
 }
 
 private func readChoices(

@@ -27,6 +27,9 @@ struct RegistryTests {
         ("ollama", "http://localhost:11434", "http://localhost:11434/v1/chat/completions"),
         ("ollama", "http://localhost:11434/v1/", "http://localhost:11434/v1/chat/completions"),
         ("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai/chat/completions"),
+        ("anthropic", "https://api.anthropic.com", "https://api.anthropic.com/v1/messages"),
+        ("anthropic", "http://h/proxy/v1/", "http://h/proxy/v1/messages"),
+        ("anthropic", "http://h/v1/messages", "http://h/v1/messages"),
         ("cohere", "https://api.cohere.com", "https://api.cohere.com/v2/chat"),
         ("cohere_chat", "http://h/v2/", "http://h/v2/chat"),
         ("cohere", "http://h/v2/chat", "http://h/v2/chat"),
@@ -59,6 +62,37 @@ struct RegistryTests {
             ])
     }
 
+    @Test(arguments: [
+        (
+            "https://r.openai.azure.com", nil,
+            "/openai/deployments/my%20gpt/chat/completions?api-version=2024-10-21"
+        ),
+        (
+            "https://r.openai.azure.com/", "2025-04-01-preview",
+            "/openai/deployments/my%20gpt/chat/completions?api-version=2025-04-01-preview"
+        ),
+        (
+            "https://r.openai.azure.com", "a&b",
+            "/openai/deployments/my%20gpt/chat/completions?api-version=a%26b"
+        ),
+        (
+            "https://r.openai.azure.com/openai", nil,
+            "/deployments/my%20gpt/chat/completions?api-version=2024-10-21"
+        ),
+        ("https://r.openai.azure.com/openai/deployments/d", nil, "/chat/completions?api-version=2024-10-21"),
+        (
+            "https://r.openai.azure.com/openai/deployments/d/chat/completions", nil,
+            "?api-version=2024-10-21"
+        ),
+        ("https://r.openai.azure.com/openai/v1", nil, "/chat/completions"),
+        ("https://r.openai.azure.com/openai/v1/", "preview", "/chat/completions?api-version=preview"),
+        ("https://r.openai.azure.com/openai/v1/chat/completions", nil, ""),
+    ])
+    func knowsWhereAzuresRequestsGo(base: String, version: String?, path: String) {
+        let url = Adapter.azure.url(base: base, model: "my gpt", apiVersion: version, isStreaming: true)
+        #expect(url == (base.hasSuffix("/") ? String(base.dropLast()) : base) + path)
+    }
+
     @Test func headersCarryTheKey() {
         let headers = Adapter.openAI([]).headers(key: "k", organization: "org")
         #expect(
@@ -66,6 +100,14 @@ struct RegistryTests {
                 "content-type: application/json", "authorization: Bearer k", "openai-organization: org",
             ])
         #expect(Adapter.openAI([]).headers(key: nil, organization: nil).count == 1)
+        #expect(
+            Adapter.azure.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "api-key: k",
+            ])
+        #expect(
+            Adapter.anthropic.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "anthropic-version: 2023-06-01", "x-api-key: k",
+            ])
     }
 
     @Test func defaultBasesAreHTTPS() {

@@ -189,4 +189,51 @@ let requests: [String: JunctionV1.Completion] = [
         $0.extraParametersJson =
             #"{"service_tier": "flex", "web": {"depth": [1, 2.5, -3, true, null, "é\n"], "e": {}, "a": []}}"#
     },
+    "turns": asking {
+        func call(_ id: String, _ city: String) -> JunctionV1.ToolCall {
+            var call = JunctionV1.ToolCall()
+            call.id = id
+            call.function = JunctionV1.FunctionCall()
+            call.function?.name = "get_weather"
+            call.function?.argumentsJson = city
+            return call
+        }
+        func result(_ id: String, _ text: String = "", _ parts: [JunctionV1.ContentPart] = [])
+            -> JunctionV1.Message
+        {
+            var message = JunctionV1.Message(.tool, text, parts: parts)
+            message.toolCallId = id
+            return message
+        }
+        var asked = JunctionV1.Message(.assistant, "Let me see.")
+        asked.toolCalls = [call("call_1", #"{"city":"Paris"}"#), call("call_2", "")]
+        $0.messages = [
+            JunctionV1.Message(.system, parts: [.text("Be brief."), .text("")]),
+            JunctionV1.Message(.user, "Hello!"),
+            JunctionV1.Message(
+                .user, parts: [.text("Look:"), .image(.url("data:image/gif;x=y;base64,R0lG"))]),
+            JunctionV1.Message(.assistant),
+            JunctionV1.Message(.developer, "Use \"metric\" units."),
+            asked,
+            result("call_1", "18 °C"),
+            result("call_2", "", [.text("cold"), .image(.data([1, 2, 3]), mediaType: "image/png")]),
+            JunctionV1.Message(.user, "And now?"),
+        ]
+        $0.tools = [weather]
+        $0.toolChoice = JunctionV1.ToolChoice(.none)
+    },
+    "effort": asking {
+        $0.reasoningEffort = "high"
+        $0.temperature = 1
+        $0.topP = 0.95
+        $0.stop = ["END"]
+        $0.n = 1
+        $0.presencePenalty = 0
+        $0.logprobs = false
+        $0.user = "user-1"
+        $0.metadata = ["team": "search"]
+        $0.tools = [JunctionV1.Tool("now")]
+        $0.parallelToolCalls = false
+        $0.extraParametersJson = #"{"top_k":5,"cache_control":{"type":"ephemeral"}}"#
+    },
 ]
