@@ -236,7 +236,7 @@ extension BodyWriter {
         for (place, call) in message.toolCalls.enumerated() {
             turn.block()
             writer.raw(#"{"type":"tool_use","id":"#)
-            writer.string(call.id)
+            writer.string(takeApart(callID: call.id).id)
             writer.raw(#","name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","input":"#)
@@ -259,7 +259,7 @@ extension BodyWriter {
         }
         turn.block()
         writer.raw(#"{"type":"tool_result","tool_use_id":"#)
-        writer.string(message.toolCallId)
+        writer.string(takeApart(callID: message.toolCallId).id)
         if message.parts.isEmpty {
             write("content", message.content)
         } else {

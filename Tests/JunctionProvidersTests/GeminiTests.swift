@@ -100,7 +100,7 @@ struct GeminiTests {
         #expect(text.contains(#"{"functionResponse":{"name":"second","id":"c","response":{"output":"1"}}}"#))
     }
 
-    /// OpenAI refuses ids longer than 40 characters.
+    /// OpenAI refuses ids longer than 40 characters, Anthropic such as have other signs than - and _.
     @Test func noOtherProviderGetsASignature() throws {
         var result = JunctionV1.Message(.tool, "1")
         result.toolCallId = "c__thought__c2ln"
@@ -108,9 +108,9 @@ struct GeminiTests {
             $0.messages += [called("{}"), result]
             $0.messages[1].toolCalls[0].id = result.toolCallId
         }
-        for adapter in [Adapter.openAI([]), .cohere] {
+        for adapter in [Adapter.openAI([]), .cohere, .anthropic] {
             let text = try body(completion, adapter)
-            #expect(text.contains(#""id":"c""#) && text.contains(#""tool_call_id":"c""#))
+            #expect(text.contains(#""id":"c""#) && text.contains(#"_id":"c""#))
             #expect(!text.contains("thought"))
         }
         #expect(try body(completion, .gemini).contains(#""thoughtSignature":"c2ln""#))
