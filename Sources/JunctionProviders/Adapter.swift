@@ -10,6 +10,10 @@ public enum Adapter: Sendable, Hashable {
     case azure
     /// Anthropic's Messages API.
     case anthropic
+    /// Cohere's chat API, version 2.
+    case cohere
+    /// Google's Gemini API.
+    case gemini
 }
 
 extension Adapter {
@@ -26,6 +30,8 @@ extension Adapter {
         case .openAI(let quirks): openAIURL(base: base, quirks: quirks)
         case .azure: azureURL(base: base, deployment: model, apiVersion: apiVersion)
         case .anthropic: anthropicURL(base: base)
+        case .cohere: cohereURL(base: base)
+        case .gemini: geminiURL(base: base, model: model, isStreaming: isStreaming)
         }
     }
 
@@ -39,6 +45,8 @@ extension Adapter {
         case .openAI: openAIHeaders(key: key, organization: organization)
         case .azure: azureHeaders(key: key)
         case .anthropic: anthropicHeaders(key: key)
+        case .cohere: cohereHeaders(key: key)
+        case .gemini: geminiHeaders(key: key)
         }
     }
 }

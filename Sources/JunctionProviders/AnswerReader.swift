@@ -49,6 +49,8 @@ public final class AnswerReader {
     private var events = EventStream()
     private var openAI = OpenAIStream()
     private var anthropic = AnthropicStream()
+    private var cohere = CohereStream()
+    private var gemini = GeminiStream()
     /// What was read and is yet to be given.
     private var piece = AnswerPiece()
 
@@ -67,6 +69,8 @@ public final class AnswerReader {
         events.reset()
         openAI = OpenAIStream()
         anthropic = AnthropicStream()
+        cohere = CohereStream()
+        gemini = GeminiStream()
         piece = AnswerPiece()
     }
 
@@ -155,6 +159,12 @@ public final class AnswerReader {
             let answer = try readAnthropicAnswer(value, in: arena)
             if isStreaming { throw .malformed("is not a stream") }
             return answer
+        case .cohere:
+            return isStreaming
+                ? try cohere.read(answer: value, in: arena) : try readCohereAnswer(value, in: arena)
+        case .gemini:
+            return isStreaming
+                ? try gemini.read(answer: value, in: arena) : try readGeminiAnswer(value, in: arena)
         }
     }
 
@@ -162,6 +172,8 @@ public final class AnswerReader {
         if let value = json.read(body.bytes) {
             switch adapter {
             case .openAI, .azure, .anthropic: return openAIError(value)
+            case .cohere: return cohereError(value, status: status)
+            case .gemini: return geminiError(value)
             }
         }
         let isPage = body.bytes.first == UInt8(ascii: "<")
@@ -173,6 +185,8 @@ public final class AnswerReader {
             switch adapter {
             case .openAI, .azure: piece = try openAI.read(event, by: json, in: arena)
             case .anthropic: piece = try anthropic.read(event, by: json, in: arena)
+            case .cohere: piece = try cohere.read(event, by: json, in: arena)
+            case .gemini: piece = try gemini.read(event, by: json, in: arena)
             }
             return true
         }
@@ -182,6 +196,8 @@ public final class AnswerReader {
         case .openAI(let quirks): piece = try openAI.end(behind: events.rest(), quirks)
         case .azure: piece = try openAI.end(behind: events.rest(), .azure)
         case .anthropic: piece = try anthropic.end(behind: events.rest(), by: json, in: arena)
+        case .cohere: piece = try cohere.end(behind: events.rest(), by: json, in: arena)
+        case .gemini: piece = try gemini.end(behind: events.rest(), by: json, in: arena)
         }
         return true
     }

@@ -44,6 +44,9 @@ public final class BodyWriter {
                 completion, model: model, isStreaming: isStreaming, quirks: .azure, options: options)
         case .anthropic:
             try writeAnthropic(completion, model: model, isStreaming: isStreaming, options: options)
+        case .cohere:
+            try writeCohere(completion, model: model, isStreaming: isStreaming, options: options)
+        case .gemini: try writeGemini(completion, model: model, options: options)
         }
     }
 

@@ -51,7 +51,7 @@ extension BodyWriter {
             try writeContent(message, index)
             write("name", message.name)
             write("refusal", message.refusal)
-            write("tool_call_id", message.toolCallId)
+            write("tool_call_id", takeApart(callID: message.toolCallId).id)
             writeToolCalls(message.toolCalls)
             writer.raw("}")
         }
@@ -120,7 +120,7 @@ extension BodyWriter {
         if calls.isEmpty { return }
         for (index, call) in calls.enumerated() {
             writer.raw(index == 0 ? #","tool_calls":[{"id":"# : #",{"id":"#)
-            writer.string(call.id)
+            writer.string(takeApart(callID: call.id).id)
             writer.raw(#","type":"function","function":{"name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","arguments":"#)

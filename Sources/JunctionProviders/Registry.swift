@@ -34,6 +34,10 @@ public enum Registry {
         .init("xai", .openAI([]), "https://api.x.ai/v1", key: "XAI_API_KEY"),
         .init("perplexity", .openAI(.noDoneMarker), "https://api.perplexity.ai", key: "PERPLEXITYAI_API_KEY"),
         .init("hyperbolic", .openAI([]), "https://api.hyperbolic.xyz/v1", key: "HYPERBOLIC_API_KEY"),
+        .init("cohere", .cohere, "https://api.cohere.com", key: "COHERE_API_KEY"),
+        .init("cohere_chat", .cohere, "https://api.cohere.com", key: "COHERE_API_KEY"),
+        .init(
+            "gemini", .gemini, "https://generativelanguage.googleapis.com/v1beta", key: "GEMINI_API_KEY"),
         .init("ollama", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
         .init("ollama_chat", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
         .init("hosted_vllm", .openAI([]), nil, key: nil),
@@ -46,8 +50,7 @@ public enum Registry {
 
     /// Providers that LiteLLM has and whose wire format Junction does not speak yet.
     public static let notYet: Set<String> = [
-        "azure_ai", "cohere", "cohere_chat", "gemini", "vertex_ai", "bedrock",
-        "sagemaker",
+        "azure_ai", "vertex_ai", "bedrock", "sagemaker",
     ]
 
     /// The names of all providers, in the order of the table.

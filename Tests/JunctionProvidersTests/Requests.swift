@@ -65,8 +65,57 @@ private let weather = JunctionV1.Tool(
     "get_weather", description: "The weather at a place",
     parameters: #"{"type":"object","properties":{"city":{"type":"string"}}}"#)
 
+/// A call of `get_weather`.
+private func weatherCall(_ id: String, city: String) -> JunctionV1.ToolCall {
+    var call = JunctionV1.ToolCall()
+    call.id = id
+    call.function = JunctionV1.FunctionCall()
+    call.function?.name = "get_weather"
+    call.function?.argumentsJson = "{\"city\":\"\(city)\"}"
+    return call
+}
+
 let requests: [String: JunctionV1.Completion] = [
     "hello": asking(),
+    "settings": asking {
+        $0.messages.insert(JunctionV1.Message(.developer, "Be brief."), at: 0)
+        $0.temperature = 0.5
+        $0.topP = 0.9
+        $0.maxTokens = 256
+        $0.stop = ["\n\n", "END"]
+        $0.n = 1
+        $0.seed = 7
+        $0.presencePenalty = -0.5
+        $0.frequencyPenalty = 0.25
+        $0.reasoningEffort = "high"
+        $0.user = "user-1"
+        $0.metadata = ["team": "search"]
+    },
+    "images": asking {
+        $0.messages = [
+            JunctionV1.Message(
+                .user,
+                parts: [
+                    .text("Which is older? 🕰"),
+                    .image(.url("data:image/png;base64,iVBORw0KGgo=")),
+                    .image(.data([0xff, 0xd8, 0xff, 0xe0]), mediaType: "image/jpeg"),
+                ])
+        ]
+    },
+    "tool-turns": asking("Weather in Paris and Rome?") {
+        var asked = JunctionV1.Message(.assistant)
+        asked.toolCalls = [
+            weatherCall("call_1__thought__c2lnbmVk", city: "Paris"), weatherCall("call_2", city: "Rome"),
+        ]
+        var first = JunctionV1.Message(.tool, "18 °C")
+        first.toolCallId = "call_1__thought__c2lnbmVk"
+        var second = JunctionV1.Message(.tool, #"{"celsius": 21}"#)
+        second.toolCallId = "call_2"
+        $0.messages.insert(JunctionV1.Message(.system, "Use tools."), at: 0)
+        $0.messages += [asked, first, second, JunctionV1.Message(.user, "Well?")]
+        $0.tools = [weather]
+        $0.toolChoice = JunctionV1.ToolChoice(.none)
+    },
     "sampling": asking {
         $0.messages.insert(JunctionV1.Message(.developer, "Be brief."), at: 0)
         $0.temperature = 0.7
