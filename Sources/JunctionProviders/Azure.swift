@@ -38,7 +38,7 @@ func azureHeaders(key: String?) -> [(name: String, value: String)] {
 }
 
 /// The text as one segment of a path, or as a query's value (RFC 3986 section 2.1).
-private func percentEncoded(_ text: String) -> String {
+func percentEncoded(_ text: String) -> String {
     let digits = Array("0123456789ABCDEF".unicodeScalars)
     var encoded = ""
     for byte in text.utf8 {

@@ -1,5 +1,5 @@
 // Cohere's chat API: answers whole and streamed, and errors. Unknown members and events are passed over.
-// Sources: docs.cohere.com/reference/chat, docs.cohere.com/v2/docs/streaming, docs.cohere.com/reference/errors.
+// Sources: docs.cohere.com/reference/chat, …/v2/docs/streaming, …/reference/errors.
 internal import JunctionMessages
 internal import JunctionProtobuf
 internal import JunctionRouting

@@ -7,26 +7,9 @@ func geminiURL(base: String, model: String, isStreaming: Bool) -> String {
     var base = base[...]
     while base.last == "/" { base.removeLast() }
     let isPath = model.hasPrefix("models/") || model.hasPrefix("tunedModels/")
-    let path = model.split(separator: "/", omittingEmptySubsequences: false).map { pathSegment($0) }
-    let name = isPath ? path.joined(separator: "/") : "models/" + path.joined(separator: "%2F")
+    let encoded = percentEncoded(model)
+    let name = isPath ? encoded.replacing("%2F", with: "/") : "models/" + encoded
     return "\(base)/\(name):" + (isStreaming ? "streamGenerateContent?alt=sse" : "generateContent")
-}
-
-/// A segment of a URL's path (RFC 3986 section 3.3): all that is not unreserved is percent-encoded.
-func pathSegment(_ name: Substring) -> String {
-    var segment = ""
-    for byte in name.utf8 {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-            UInt8(ascii: "~"):
-            segment.unicodeScalars.append(Unicode.Scalar(byte))
-        default:
-            let digits = String(byte, radix: 16, uppercase: true)
-            segment += digits.utf8.count == 1 ? "%0\(digits)" : "%\(digits)"
-        }
-    }
-    return segment
 }
 
 /// The key goes in a header: a URL is logged by whoever sees it.

@@ -221,8 +221,8 @@ private func finishReason(_ json: JSONValue, hasCalls: Bool) throws(AnswerProble
     }
 }
 
-/// Gemini counts thoughts beside the answer, and results of its own tools beside the prompt. Nil when there is
-/// none, or one that says nothing.
+/// Gemini counts thoughts beside the answer, and results of its own tools beside the prompt. Nil when there
+/// is none, or one that says nothing.
 private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
     var usage = TokenUsage()
     for (key, value) in json.members {

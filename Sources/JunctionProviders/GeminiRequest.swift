@@ -1,5 +1,5 @@
-// Google's Gemini API: the request body. What Gemini has no place for and what is more than a hint is refused;
-// a speaker's name, an image's detail, a schema's name and labels are left out. Source:
+// Google's Gemini API: the request body. What Gemini has no place for and what is more than a hint is
+// refused; a speaker's name, an image's detail, a schema's name and labels are left out. Source:
 // ai.google.dev/api/generate-content.
 import Glibc
 internal import JunctionMessages

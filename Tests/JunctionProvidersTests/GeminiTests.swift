@@ -31,7 +31,10 @@ struct GeminiTests {
             asking { $0.messages.append(JunctionV1.Message(.tool, "18")) },
             "completion.messages[1].tool_call_id"
         ),
-        (asking { $0.messages += [called("[]")] }, "completion.messages[1].tool_calls[0].function.arguments_json"),
+        (
+            asking { $0.messages += [called("[]")] },
+            "completion.messages[1].tool_calls[0].function.arguments_json"
+        ),
         (
             asking {
                 var result = JunctionV1.Message(.tool, parts: [.image(.data([1]), mediaType: "image/png")])
@@ -39,7 +42,10 @@ struct GeminiTests {
                 $0.messages += [called("{}"), result]
             }, "completion.messages[2].parts[0]"
         ),
-        (asking { $0.responseFormat = jsonSchema("7") }, "completion.response_format.json_schema.schema_json"),
+        (
+            asking { $0.responseFormat = jsonSchema("7") },
+            "completion.response_format.json_schema.schema_json"
+        ),
         (asking { $0.toolChoice = JunctionV1.ToolChoice(.unrecognized(9)) }, "completion.tool_choice.mode"),
         (
             asking {

@@ -42,6 +42,27 @@ struct RegistryTests {
     }
 
     @Test(arguments: [
+        ("gemini-2.5-flash", "http://h/v1/models/gemini-2.5-flash:streamGenerateContent?alt=sse"),
+        ("tunedModels/mine-1", "http://h/v1/tunedModels/mine-1:streamGenerateContent?alt=sse"),
+        ("../a?b#cé", "http://h/v1/models/..%2Fa%3Fb%23c%C3%A9:streamGenerateContent?alt=sse"),
+    ])
+    func aModelInTheAddressStaysThere(model: String, url: String) {
+        let found = Adapter.gemini.url(base: "http://h/v1", model: model, apiVersion: nil, isStreaming: true)
+        #expect(found == url)
+    }
+
+    @Test func geminisKeyIsInAHeaderAndCoheresIsABearer() {
+        #expect(
+            Adapter.gemini.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "x-goog-api-key: k",
+            ])
+        #expect(
+            Adapter.cohere.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "authorization: Bearer k",
+            ])
+    }
+
+    @Test(arguments: [
         (
             "https://r.openai.azure.com", nil,
             "/openai/deployments/my%20gpt/chat/completions?api-version=2024-10-21"
@@ -70,27 +91,6 @@ struct RegistryTests {
     func knowsWhereAzuresRequestsGo(base: String, version: String?, path: String) {
         let url = Adapter.azure.url(base: base, model: "my gpt", apiVersion: version, isStreaming: true)
         #expect(url == (base.hasSuffix("/") ? String(base.dropLast()) : base) + path)
-    }
-
-    @Test(arguments: [
-        ("gemini-2.5-flash", "http://h/v1/models/gemini-2.5-flash:streamGenerateContent?alt=sse"),
-        ("tunedModels/mine-1", "http://h/v1/tunedModels/mine-1:streamGenerateContent?alt=sse"),
-        ("../a?b#cé", "http://h/v1/models/..%2Fa%3Fb%23c%C3%A9:streamGenerateContent?alt=sse"),
-    ])
-    func aModelInTheAddressStaysThere(model: String, url: String) {
-        let found = Adapter.gemini.url(base: "http://h/v1", model: model, apiVersion: nil, isStreaming: true)
-        #expect(found == url)
-    }
-
-    @Test func geminisKeyIsInAHeaderAndCoheresIsABearer() {
-        #expect(
-            Adapter.gemini.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
-                "content-type: application/json", "x-goog-api-key: k",
-            ])
-        #expect(
-            Adapter.cohere.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
-                "content-type: application/json", "authorization: Bearer k",
-            ])
     }
 
     @Test func headersCarryTheKey() {
