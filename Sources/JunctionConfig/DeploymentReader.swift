@@ -57,10 +57,10 @@ struct DeploymentReader {
 
         var deployment = DeploymentConfiguration(
             id: "", modelGroup: group.text, provider: provider, model: name, apiBase: base ?? "")
-        deployment.apiKey = key(params, provider: provider, base: base, report: &report)
+        deployment.extraHeaders = extraHeaders(params, report: &report)
+        deployment.apiKey = key(params, of: deployment, base: base, report: &report)
         deployment.apiVersion = headerText("api_version", of: params, report: &report)
         deployment.organization = headerText("organization", of: params, report: &report)
-        deployment.extraHeaders = extraHeaders(params, report: &report)
         deployment.verifyTLS = params.boolean("ssl_verify") ?? verifyTLS
         deployment.extraBodyJSON = extraBody(params, report: &report)
         deployment.mock = mock
@@ -140,17 +140,20 @@ struct DeploymentReader {
     }
 
     /// The configured key, else the provider's own variable. That one goes to the provider's own base only:
-    /// whoever writes another base must say which key goes there.
+    /// whoever writes another base must say which key goes there. A provider without a base of its own, such
+    /// as Azure, has none but the configured one. No key is missing where a header field signs in.
     private func key(
-        _ params: Values, provider: ProviderSpec, base: String?, report: inout Report
+        _ params: Values, of deployment: DeploymentConfiguration, base: String?, report: inout Report
     ) -> Secret? {
         if let key = params.secret("api_key") { return key }
-        guard let variable = provider.keyVariable, let base,
+        let provider = deployment.provider
+        let hasToken = deployment.extraHeaders.contains { $0.name.lowercased() == "authorization" }
+        guard let variable = provider.keyVariable, let base, !hasToken,
             !report.speaks(of: "\(params.place.path).api_key")
         else { return nil }
         let source = SectionReader.environmentPrefix + variable
         let isSet = environment[variable].map { !$0.isEmpty && !hasControlCharacter($0) } ?? false
-        switch (base == provider.defaultBase, isSet) {
+        switch (base == provider.defaultBase ?? base, isSet) {
         case (true, true):
             return Secret(environment[variable]!, source: source)
         case (true, false):

@@ -6,6 +6,14 @@
 public enum Adapter: Sendable, Hashable {
     /// OpenAI's chat completions, and all who follow them.
     case openAI(OpenAIQuirks)
+    /// Azure OpenAI: OpenAI's bodies under an address of its own.
+    case azure
+    /// Anthropic's Messages API.
+    case anthropic
+    /// Cohere's chat API, version 2.
+    case cohere
+    /// Google's Gemini API.
+    case gemini
 }
 
 extension Adapter {
@@ -20,6 +28,10 @@ extension Adapter {
     public func url(base: String, model: String, apiVersion: String?, isStreaming: Bool) -> String {
         switch self {
         case .openAI(let quirks): openAIURL(base: base, quirks: quirks)
+        case .azure: azureURL(base: base, deployment: model, apiVersion: apiVersion)
+        case .anthropic: anthropicURL(base: base)
+        case .cohere: cohereURL(base: base)
+        case .gemini: geminiURL(base: base, model: model, isStreaming: isStreaming)
         }
     }
 
@@ -31,6 +43,10 @@ extension Adapter {
     public func headers(key: String?, organization: String?) -> [(name: String, value: String)] {
         switch self {
         case .openAI: openAIHeaders(key: key, organization: organization)
+        case .azure: azureHeaders(key: key)
+        case .anthropic: anthropicHeaders(key: key)
+        case .cohere: cohereHeaders(key: key)
+        case .gemini: geminiHeaders(key: key)
         }
     }
 }

@@ -48,6 +48,9 @@ public final class AnswerReader {
     private var body = ByteBuffer(keeping: 32 << 10)
     private var events = EventStream()
     private var openAI = OpenAIStream()
+    private var anthropic = AnthropicStream()
+    private var cohere = CohereStream()
+    private var gemini = GeminiStream()
     /// What was read and is yet to be given.
     private var piece = AnswerPiece()
 
@@ -65,6 +68,9 @@ public final class AnswerReader {
         body.removeAll()
         events.reset()
         openAI = OpenAIStream()
+        anthropic = AnthropicStream()
+        cohere = CohereStream()
+        gemini = GeminiStream()
         piece = AnswerPiece()
     }
 
@@ -146,16 +152,28 @@ public final class AnswerReader {
         if body.count == 0 { throw isStreaming ? .cut : .malformed("is empty") }
         guard let value = json.read(body.bytes) else { throw .malformed("is not JSON") }
         switch adapter {
-        case .openAI:
+        case .openAI, .azure:
             return isStreaming
                 ? try openAI.read(answer: value, in: arena) : try readOpenAIAnswer(value, in: arena)
+        case .anthropic:
+            let answer = try readAnthropicAnswer(value, in: arena)
+            if isStreaming { throw .malformed("is not a stream") }
+            return answer
+        case .cohere:
+            return isStreaming
+                ? try cohere.read(answer: value, in: arena) : try readCohereAnswer(value, in: arena)
+        case .gemini:
+            return isStreaming
+                ? try gemini.read(answer: value, in: arena) : try readGeminiAnswer(value, in: arena)
         }
     }
 
     private func errorAnswer() -> ProviderError {
         if let value = json.read(body.bytes) {
             switch adapter {
-            case .openAI: return openAIError(value)
+            case .openAI, .azure, .anthropic: return openAIError(value)
+            case .cohere: return cohereError(value, status: status)
+            case .gemini: return geminiError(value)
             }
         }
         let isPage = body.bytes.first == UInt8(ascii: "<")
@@ -165,7 +183,10 @@ public final class AnswerReader {
     private func readEvent(in arena: Arena) throws(AnswerProblem) -> Bool {
         if let event = events.next() {
             switch adapter {
-            case .openAI: piece = try openAI.read(event, by: json, in: arena)
+            case .openAI, .azure: piece = try openAI.read(event, by: json, in: arena)
+            case .anthropic: piece = try anthropic.read(event, by: json, in: arena)
+            case .cohere: piece = try cohere.read(event, by: json, in: arena)
+            case .gemini: piece = try gemini.read(event, by: json, in: arena)
             }
             return true
         }
@@ -173,6 +194,10 @@ public final class AnswerReader {
         guard isEnded else { return false }
         switch adapter {
         case .openAI(let quirks): piece = try openAI.end(behind: events.rest(), quirks)
+        case .azure: piece = try openAI.end(behind: events.rest(), .azure)
+        case .anthropic: piece = try anthropic.end(behind: events.rest(), by: json, in: arena)
+        case .cohere: piece = try cohere.end(behind: events.rest(), by: json, in: arena)
+        case .gemini: piece = try gemini.end(behind: events.rest(), by: json, in: arena)
         }
         return true
     }

@@ -39,6 +39,14 @@ public final class BodyWriter {
         case .openAI(let quirks):
             try writeOpenAI(
                 completion, model: model, isStreaming: isStreaming, quirks: quirks, options: options)
+        case .azure:
+            try writeOpenAI(
+                completion, model: model, isStreaming: isStreaming, quirks: .azure, options: options)
+        case .anthropic:
+            try writeAnthropic(completion, model: model, isStreaming: isStreaming, options: options)
+        case .cohere:
+            try writeCohere(completion, model: model, isStreaming: isStreaming, options: options)
+        case .gemini: try writeGemini(completion, model: model, options: options)
         }
     }
 
@@ -52,6 +60,11 @@ public final class BodyWriter {
     func wrong(_ field: String, _ what: String) -> Failure {
         Failure(.badRequest, message: "\(field) \(what)")
     }
+
+    /// Refuses a parameter that is set and that the provider has no place for.
+    func refuse(_ name: StaticString, when isSet: Bool, by provider: StaticString) throws(Failure) {
+        if isSet { throw wrong("completion.\(name)", "is not something that \(provider) takes") }
+    }
 }
 
 // MARK: Members of the body itself, remembered so that none comes twice
@@ -64,9 +77,10 @@ extension BodyWriter {
         written.append(name)
     }
 
-    func number(_ name: StaticString, _ value: Double?) throws(Failure) {
+    /// - Parameter field: the completion's field, where it has another name.
+    func number(_ name: StaticString, _ value: Double?, field: StaticString? = nil) throws(Failure) {
         guard let value else { return }
-        guard value.isFinite else { throw wrong("completion.\(name)", "is not a finite number") }
+        guard value.isFinite else { throw wrong("completion.\(field ?? name)", "is not a finite number") }
         member(name)
         writer.number(value)
     }
@@ -87,6 +101,12 @@ extension BodyWriter {
         if value.isEmpty { return }
         member(name)
         writer.string(value)
+    }
+
+    func texts(_ name: StaticString, _ texts: Repeated<Text>) {
+        if texts.isEmpty { return }
+        member(name)
+        writeTexts(texts)
     }
 
     /// The members that the caller gave as JSON, and those of the deployment that the request does not have.
@@ -128,20 +148,46 @@ extension BodyWriter {
     /// Writes a JSON text of the caller as it is and returns what it holds, which must be an object.
     @discardableResult
     func writeObject(_ json: Text, _ field: @autoclosure () -> String) throws(Failure) -> JSONValue {
+        guard let object = objectWritten(json) else { throw wrong(field(), "is not a JSON object") }
+        return object
+    }
+
+    /// Writes a text as it is if it is a JSON object; else nothing, and returns false.
+    func tryWriteObject(_ text: Text) -> Bool {
+        let start = writer.count
+        let isObject = objectWritten(text) != nil
+        if !isObject { writer.removeAll(from: start) }
+        return isObject
+    }
+
+    private func objectWritten(_ json: Text) -> JSONValue? {
         let start = writer.count
         writer.raw(UnsafeRawBufferPointer(start: json.pointer, count: json.count))
-        guard let value = reader.read(UnsafeRawBufferPointer(rebasing: writer.bytes[start...])),
-            value.isObject
-        else {
-            throw wrong(field(), "is not a JSON object")
+        let value = reader.read(UnsafeRawBufferPointer(rebasing: writer.bytes[start...]))
+        return value?.isObject ?? false ? value : nil
+    }
+
+    /// An array of texts.
+    func writeTexts(_ texts: Repeated<Text>) {
+        for (index, text) in texts.enumerated() {
+            writer.raw(index == 0 ? "[" : ",")
+            writer.string(text)
         }
-        return value
+        writer.raw("]")
     }
 }
 
 // MARK: Members of objects within, always behind another
 
 extension BodyWriter {
+    func write(_ name: StaticString, _ value: JSONText) {
+        if value.isEmpty { return }
+        writer.raw(#",""#)
+        writer.raw(name)
+        writer.raw(#"":"#)
+        writer.string(value)
+    }
+
     func write(_ name: StaticString, _ value: Text) {
         if value.isEmpty { return }
         writer.raw(#",""#)

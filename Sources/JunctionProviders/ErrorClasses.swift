@@ -10,6 +10,8 @@ struct ProviderError: Error {
     var parameter = ""
     /// The HTTP status that the error itself names; for errors that came under the status 200.
     var status: Int?
+    /// How long to stay away, where the error itself says so.
+    var retryAfter: Duration?
 }
 
 extension ProviderError {
@@ -17,11 +19,13 @@ extension ProviderError {
     ///
     /// - Parameters:
     ///   - status: the answer's HTTP status; 200 for an error within an answer.
-    ///   - retryAfter: how long to stay away, where the answer says so.
+    ///   - retryAfter: how long to stay away, where the answer's head says so.
     func failure(status httpStatus: Int, retryAfter: Duration?) -> Failure {
         let status = httpStatus < 400 ? self.status ?? httpStatus : httpStatus
         let kind = kind(status)
-        return Failure(kind, httpStatus: status, retryAfter: retryAfter, message: explanation(kind, status))
+        return Failure(
+            kind, httpStatus: status, retryAfter: retryAfter ?? self.retryAfter,
+            message: explanation(kind, status))
     }
 
     private func kind(_ status: Int) -> Failure.Kind {
@@ -31,6 +35,7 @@ extension ProviderError {
         if status == 200 || status == 400 || status == 403 || status == 413 || status == 422 {
             let message = message.lowercased()
             if keyTexts.contains(where: message.contains) { return .authentication }
+            if quotaTexts.contains(where: message.contains) { return .quotaExhausted }
             if contextWindowTexts.contains(where: message.contains) { return .contextWindowExceeded }
             if contentPolicyTexts.contains(where: message.contains) { return .contentPolicy }
         }
@@ -76,12 +81,19 @@ private let codes: [String: Failure.Kind] = [
     "ResponsibleAIPolicyViolation": .contentPolicy,
     "invalid_prompt": .contentPolicy,
     "insufficient_quota": .quotaExhausted,
+    // Gemini: the key's country or plan.
+    "FAILED_PRECONDITION": .quotaExhausted,
+    "API_KEY_INVALID": .authentication,
     "billing_hard_limit_reached": .quotaExhausted,
     "billing_not_active": .quotaExhausted,
     "exceeded_current_quota_error": .quotaExhausted,
     "rate_limit_exceeded": .rateLimited,
     "rate_limit_error": .rateLimited,
     "overloaded_error": .overloaded,
+    "permission_error": .authentication,
+    "not_found_error": .notFound,
+    "billing_error": .quotaExhausted,
+    "timeout_error": .serverError,
     "engine_overloaded_error": .overloaded,
     "server_error": .serverError,
     "api_error": .serverError,
@@ -94,10 +106,15 @@ private let codes: [String: Failure.Kind] = [
 /// In lower case: a refused key that came as a bad request.
 private let keyTexts = ["incorrect api key", "invalid api key", "api key not valid"]
 
+/// In lower case: no credit left, told as a bad request (Anthropic).
+private let quotaTexts = ["credit balance is too low"]
+
 /// In lower case.
 private let contextWindowTexts = [
-    "context_length_exceeded", "maximum context length", "context window", "context length",
+    "exceed context limit", "context_length_exceeded", "maximum context length", "context window",
+    "context length",
     "prompt is too long",
+    "input token count", "too many tokens: total number", "too many tokens: size limit",
     "input is too long", "input tokens exceed", "maximum prompt length", "too many tokens in the prompt",
 ]
 

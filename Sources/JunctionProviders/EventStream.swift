@@ -155,3 +155,13 @@ struct EventStream: ~Copyable {
             && memcmp(buffer.start + range.lowerBound, literal.utf8Start, literal.utf8CodeUnitCount) == 0
     }
 }
+
+extension JSONReader {
+    /// The object that an event's data are, in formats whose events are nothing else.
+    func object(_ event: EventStream.Event) throws(AnswerProblem) -> JSONValue {
+        guard let value = read(event.data), value.isObject else {
+            throw .malformed("has an event that is no JSON object")
+        }
+        return value
+    }
+}

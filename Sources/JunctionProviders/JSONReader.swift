@@ -180,6 +180,12 @@ struct JSONElements: Sequence, IteratorProtocol {
     fileprivate let tape: UnsafePointer<UInt64>
     fileprivate let strings: UnsafeRawPointer
 
+    /// The elements of nothing.
+    static var none: JSONElements {
+        let nowhere = UnsafePointer<UInt64>(bitPattern: 8)!
+        return JSONElements(word: nowhere, end: nowhere, tape: nowhere, strings: UnsafeRawPointer(nowhere))
+    }
+
     /// How many there are; found by walking over them.
     var count: Int { reduce(into: 0) { count, _ in count += 1 } }
 

@@ -23,18 +23,22 @@ func readOpenAIAnswer(_ json: JSONValue, in arena: Arena) throws(AnswerProblem) 
         default: break
         }
     }
-    response.usage = usage.map { message(of: $0, in: arena) }
+    response.usage = usage.map { usageMessage($0, in: arena) }
     return AnswerPiece(answer: response, usage: usage, isLast: true)
 }
 
 /// Refuses what came in an answer's stead.
 private func checkWhole(_ json: JSONValue) throws(AnswerProblem) {
     if let error = openAIError(within: json) { throw .error(error) }
-    guard let choices = json["choices"],
-        choices.elements.contains(where: { $0["message"]?.isObject ?? false })
-    else {
+    guard let choices = json["choices"], choices.elements.contains(where: isChoice) else {
         throw .malformed("has no choices")
     }
+}
+
+/// Azure leaves out the message of a choice that its filter cut whole.
+private func isChoice(_ json: JSONValue) -> Bool {
+    if json["message"]?.isObject ?? false { return true }
+    return json["finish_reason"]?.text.map { "content_filter" ~= $0 } ?? false
 }
 
 private func readChoices(
@@ -82,7 +86,7 @@ private func readMessage(
     return message
 }
 
-private func readToolCalls(_ json: JSONValue, into message: JunctionV1.Message.View, in arena: Arena) {
+func readToolCalls(_ json: JSONValue, into message: JunctionV1.Message.View, in arena: Arena) {
     for (element, call) in zip(json.elements, message.setToolCalls(count: json.elements.count, in: arena)) {
         for (key, value) in element.members {
             switch key {
@@ -358,12 +362,12 @@ private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
     var total = 0
     for (key, value) in json.members {
         switch key {
-        case "prompt_tokens": usage.prompt = count(value)
-        case "completion_tokens": usage.completion = count(value)
-        case "total_tokens": total = count(value)
-        case "prompt_tokens_details": usage.cached = value["cached_tokens"].map(count) ?? usage.cached
-        case "completion_tokens_details": usage.reasoning = value["reasoning_tokens"].map(count) ?? 0
-        case "prompt_cache_hit_tokens": usage.cached = count(value)
+        case "prompt_tokens": usage.prompt = tokenCount(value)
+        case "completion_tokens": usage.completion = tokenCount(value)
+        case "total_tokens": total = tokenCount(value)
+        case "prompt_tokens_details": usage.cached = value["cached_tokens"].map(tokenCount) ?? usage.cached
+        case "completion_tokens_details": usage.reasoning = value["reasoning_tokens"].map(tokenCount) ?? 0
+        case "prompt_cache_hit_tokens": usage.cached = tokenCount(value)
         default: break
         }
     }
@@ -375,9 +379,9 @@ private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
 }
 
 /// Bounded, so that sums cannot overflow.
-private func count(_ json: JSONValue) -> Int { Int(min(max(json.integer ?? 0, 0), 1 << 40)) }
+func tokenCount(_ json: JSONValue) -> Int { Int(min(max(json.integer ?? 0, 0), 1 << 40)) }
 
-private func message(of usage: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View {
+func usageMessage(_ usage: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View {
     let message = JunctionV1.Usage.View(in: arena)
     message.promptTokens = Int64(usage.prompt)
     message.completionTokens = Int64(usage.completion)

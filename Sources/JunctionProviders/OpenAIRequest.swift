@@ -51,7 +51,7 @@ extension BodyWriter {
             try writeContent(message, index)
             write("name", message.name)
             write("refusal", message.refusal)
-            write("tool_call_id", message.toolCallId)
+            write("tool_call_id", takeApart(callID: message.toolCallId).id)
             writeToolCalls(message.toolCalls)
             writer.raw("}")
         }
@@ -69,7 +69,12 @@ extension BodyWriter {
             }
             return
         }
-        for (place, part) in message.parts.enumerated() {
+        try writeParts(message.parts, index)
+    }
+
+    /// An array of parts, of the message at `index`.
+    func writeParts(_ parts: Repeated<JunctionV1.ContentPart.View>, _ index: Int) throws(Failure) {
+        for (place, part) in parts.enumerated() {
             writer.raw(place == 0 ? "[" : ",")
             switch part.part {
             case .text(let text):
@@ -90,11 +95,7 @@ extension BodyWriter {
         switch image.source {
         case .url(let url): writer.string(url)
         case .data(let data):
-            guard !image.mediaType.isEmpty else {
-                throw wrong(
-                    "completion.messages[\(index)].parts[\(place)].image.media_type",
-                    "is empty: say what `data` is")
-            }
+            try checkMediaType(image, index, place)
             writer.raw(#""data:"#)
             writer.escaped(image.mediaType)
             writer.raw(";base64,")
@@ -109,11 +110,17 @@ extension BodyWriter {
         writer.raw("}}")
     }
 
-    private func writeToolCalls(_ calls: Repeated<JunctionV1.ToolCall.View>) {
+    func checkMediaType(_ image: JunctionV1.ImagePart.View, _ index: Int, _ place: Int) throws(Failure) {
+        guard image.mediaType.isEmpty else { return }
+        throw wrong(
+            "completion.messages[\(index)].parts[\(place)].image.media_type", "is empty: say what `data` is")
+    }
+
+    func writeToolCalls(_ calls: Repeated<JunctionV1.ToolCall.View>) {
         if calls.isEmpty { return }
         for (index, call) in calls.enumerated() {
             writer.raw(index == 0 ? #","tool_calls":[{"id":"# : #",{"id":"#)
-            writer.string(call.id)
+            writer.string(takeApart(callID: call.id).id)
             writer.raw(#","type":"function","function":{"name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","arguments":"#)
@@ -132,14 +139,7 @@ extension BodyWriter {
         try number("top_p", completion.topP)
         let isNew = quirks.contains(.newMaxTokens) && reasoningModels.contains { model.hasPrefix($0) }
         integer(isNew ? "max_completion_tokens" : "max_tokens", completion.maxTokens)
-        if !completion.stop.isEmpty {
-            member("stop")
-            for (index, text) in completion.stop.enumerated() {
-                writer.raw(index == 0 ? "[" : ",")
-                writer.string(text)
-            }
-            writer.raw("]")
-        }
+        texts("stop", completion.stop)
         integer("n", completion.n)
         integer(quirks.contains(.randomSeed) ? "random_seed" : "seed", completion.seed)
         try number("presence_penalty", completion.presencePenalty)

@@ -1,5 +1,6 @@
 // What the header fields of an answer say about the provider's limits, and about when to come again.
-// Sources: platform.openai.com/docs/guides/rate-limits, RFC 9110 sections 5.6.7 and 10.2.3.
+// Sources: platform.openai.com/docs/guides/rate-limits, docs.anthropic.com/en/api/rate-limits, RFC 9110
+// sections 5.6.7 and 10.2.3, RFC 3339.
 
 /// What a provider says about its limits for this key.
 public struct RateLimits: Sendable, Equatable {
@@ -26,11 +27,23 @@ public struct RateLimits: Sendable, Equatable {
 
 /// What an answer's header fields say.
 struct AnswerHeaders {
-    private(set) var rateLimits = RateLimits()
+    private var limits = RateLimits()
+    /// When all is back, where a date says so (Anthropic).
+    private var requestsReset: Duration?
+    private var tokensReset: Duration?
     private var retryAfter: Duration?
     private var retryAfterMilliseconds: Duration?
     private var retryDate: Duration?
     private var date: Duration?
+
+    /// Dates are read against the answer's own, which may come behind them.
+    var rateLimits: RateLimits {
+        guard let date, requestsReset != nil || tokensReset != nil else { return limits }
+        var limits = limits
+        if let requestsReset { limits.requests.reset = max(.zero, requestsReset - date) }
+        if let tokensReset { limits.tokens.reset = max(.zero, tokensReset - date) }
+        return limits
+    }
 
     /// How long to stay away; nil: not said.
     ///
@@ -39,7 +52,9 @@ struct AnswerHeaders {
         if let retryAfterMilliseconds { return retryAfterMilliseconds }
         if let retryAfter { return retryAfter }
         if let retryDate, let date { return max(.zero, retryDate - date) }
-        return [rateLimits.requests, rateLimits.tokens].filter { $0.remaining == 0 }.compactMap(\.reset).max()
+        let rateLimits = rateLimits
+        return [rateLimits.requests, rateLimits.tokens].filter { $0.remaining == 0 }.compactMap(\.reset)
+            .filter { $0 > .zero }.max()
     }
 
     mutating func read(name: Span<UInt8>, value: Span<UInt8>) {
@@ -50,13 +65,31 @@ struct AnswerHeaders {
             if retryAfter == nil { retryDate = secondsSince1970(httpDate: value) }
         case 14 where equal(name, "retry-after-ms"):
             retryAfterMilliseconds = duration(value).map { $0 / 1000 }
-        case 24 where equal(name, "x-ratelimit-limit-tokens"): rateLimits.tokens.limit = limit(value)
-        case 24 where equal(name, "x-ratelimit-reset-tokens"): rateLimits.tokens.reset = duration(value)
-        case 26 where equal(name, "x-ratelimit-limit-requests"): rateLimits.requests.limit = limit(value)
-        case 26 where equal(name, "x-ratelimit-reset-requests"): rateLimits.requests.reset = duration(value)
-        case 28 where equal(name, "x-ratelimit-remaining-tokens"): rateLimits.tokens.remaining = whole(value)
+        case 24 where equal(name, "x-ratelimit-limit-tokens"): limits.tokens.limit = limit(value)
+        case 24 where equal(name, "x-ratelimit-reset-tokens"): limits.tokens.reset = duration(value)
+        case 26 where equal(name, "x-ratelimit-limit-requests"): limits.requests.limit = limit(value)
+        case 26 where equal(name, "x-ratelimit-reset-requests"): limits.requests.reset = duration(value)
+        case 28 where equal(name, "x-ratelimit-remaining-tokens"): limits.tokens.remaining = whole(value)
         case 30 where equal(name, "x-ratelimit-remaining-requests"):
-            rateLimits.requests.remaining = whole(value)
+            limits.requests.remaining = whole(value)
+        case 32...38: readAnthropic(name: name, value: value)
+        default: break
+        }
+    }
+
+    /// Of the three limits on tokens, `tokens` is the one that is nearest.
+    private mutating func readAnthropic(name: Span<UInt8>, value: Span<UInt8>) {
+        switch name.count {
+        case 32 where equal(name, "anthropic-ratelimit-tokens-limit"): limits.tokens.limit = limit(value)
+        case 32 where equal(name, "anthropic-ratelimit-tokens-reset"):
+            tokensReset = secondsSince1970(timestamp: value)
+        case 34 where equal(name, "anthropic-ratelimit-requests-limit"): limits.requests.limit = limit(value)
+        case 34 where equal(name, "anthropic-ratelimit-requests-reset"):
+            requestsReset = secondsSince1970(timestamp: value)
+        case 36 where equal(name, "anthropic-ratelimit-tokens-remaining"):
+            limits.tokens.remaining = whole(value)
+        case 38 where equal(name, "anthropic-ratelimit-requests-remaining"):
+            limits.requests.remaining = whole(value)
         default: break
         }
     }
@@ -142,6 +175,18 @@ private func secondsSince1970(httpDate text: Span<UInt8>) -> Duration? {
     else { return nil }
     return .seconds(
         daysSince1970(year: year, month: month + 1, day: day) * 86400 + hour * 3600 + minute * 60 + second)
+}
+
+/// The time of an RFC 3339 timestamp in UTC, such as `2025-08-01T12:00:30Z`, since 1970; its fraction is left
+/// out.
+private func secondsSince1970(timestamp text: Span<UInt8>) -> Duration? {
+    guard text.count >= 20, text[text.count - 1] == UInt8(ascii: "Z"), let year = number(text, 0..<4),
+        let month = number(text, 5..<7), (1...12).contains(month), let day = number(text, 8..<10),
+        let hour = number(text, 11..<13), let minute = number(text, 14..<16),
+        let second = number(text, 17..<19)
+    else { return nil }
+    return .seconds(
+        daysSince1970(year: year, month: month, day: day) * 86400 + hour * 3600 + minute * 60 + second)
 }
 
 private func monthEquals(_ text: Span<UInt8>, _ month: Int) -> Bool {

@@ -22,6 +22,8 @@ public struct ProviderSpec: Sendable, Hashable {
 public enum Registry {
     static let providers: [ProviderSpec] = [
         .init("openai", .openAI(.openAI), "https://api.openai.com/v1", key: "OPENAI_API_KEY"),
+        .init("azure", .azure, nil, key: "AZURE_API_KEY"),
+        .init("anthropic", .anthropic, "https://api.anthropic.com", key: "ANTHROPIC_API_KEY"),
         .init("mistral", .openAI(.mistral), "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY"),
         .init("groq", .openAI([]), "https://api.groq.com/openai/v1", key: "GROQ_API_KEY"),
         .init("together_ai", .openAI([]), "https://api.together.xyz/v1", key: "TOGETHERAI_API_KEY"),
@@ -32,6 +34,10 @@ public enum Registry {
         .init("xai", .openAI([]), "https://api.x.ai/v1", key: "XAI_API_KEY"),
         .init("perplexity", .openAI(.noDoneMarker), "https://api.perplexity.ai", key: "PERPLEXITYAI_API_KEY"),
         .init("hyperbolic", .openAI([]), "https://api.hyperbolic.xyz/v1", key: "HYPERBOLIC_API_KEY"),
+        .init("cohere", .cohere, "https://api.cohere.com", key: "COHERE_API_KEY"),
+        .init("cohere_chat", .cohere, "https://api.cohere.com", key: "COHERE_API_KEY"),
+        .init(
+            "gemini", .gemini, "https://generativelanguage.googleapis.com/v1beta", key: "GEMINI_API_KEY"),
         .init("ollama", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
         .init("ollama_chat", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
         .init("hosted_vllm", .openAI([]), nil, key: nil),
@@ -44,8 +50,7 @@ public enum Registry {
 
     /// Providers that LiteLLM has and whose wire format Junction does not speak yet.
     public static let notYet: Set<String> = [
-        "azure", "azure_ai", "anthropic", "cohere", "cohere_chat", "gemini", "vertex_ai", "bedrock",
-        "sagemaker",
+        "azure_ai", "vertex_ai", "bedrock", "sagemaker",
     ]
 
     /// The names of all providers, in the order of the table.

@@ -31,7 +31,8 @@ final class ProviderTarget {
         id = names.text(deployment.id)
         provider = names.text(deployment.providerName)
         modelGroup = names.text(deployment.modelGroup)
-        adapter = deployment.provider.adapter
+        // A mock speaks OpenAI's wire format whatever it stands in for.
+        adapter = deployment.mock == nil ? deployment.provider.adapter : .openAI([])
         model = deployment.model
         options = try BodyOptions(deployment)
         if let mock = deployment.mock {

@@ -45,7 +45,9 @@ struct GoldenTests {
     @Test(arguments: names, ["\r\n", "\r"])
     func isTheSameWithOtherLineEnds(name: String, lineEnd: String) throws {
         let golden = try Golden(folder.appendingPathComponent(name))
-        guard golden.isStream, golden.body.starts(with: Array("data".utf8)) else { return }
+        guard golden.isStream, ["data", "event"].contains(where: { golden.body.starts(with: $0.utf8) }) else {
+            return
+        }
         let other = Array(String(decoding: golden.body, as: UTF8.self).replacing("\n", with: lineEnd).utf8)
         let whole = golden.read([golden.body])
         #expect(golden.read([other]) == whole)

@@ -88,7 +88,8 @@ struct RequestTests {
         ("openai/gpt-4o", "max_tokens"), ("openai/o1", "max_completion_tokens"),
         ("openai/o3-mini", "max_completion_tokens"),
         ("openai/gpt-5.1", "max_completion_tokens"), ("groq/openai/gpt-oss-20b", "max_tokens"),
-        ("hosted_vllm/o1-like", "max_tokens"),
+        ("hosted_vllm/o1-like", "max_tokens"), ("azure/gpt-4o", "max_tokens"),
+        ("azure/o3-mini", "max_completion_tokens"),
     ])
     func namesTheTokenLimitAsTheProviderDoes(deployment: String, member: String) throws {
         let (provider, model) = Registry.split(deployment)

@@ -65,8 +65,57 @@ private let weather = JunctionV1.Tool(
     "get_weather", description: "The weather at a place",
     parameters: #"{"type":"object","properties":{"city":{"type":"string"}}}"#)
 
+/// A call of `get_weather`.
+private func weatherCall(_ id: String, city: String) -> JunctionV1.ToolCall {
+    var call = JunctionV1.ToolCall()
+    call.id = id
+    call.function = JunctionV1.FunctionCall()
+    call.function?.name = "get_weather"
+    call.function?.argumentsJson = "{\"city\":\"\(city)\"}"
+    return call
+}
+
 let requests: [String: JunctionV1.Completion] = [
     "hello": asking(),
+    "settings": asking {
+        $0.messages.insert(JunctionV1.Message(.developer, "Be brief."), at: 0)
+        $0.temperature = 0.5
+        $0.topP = 0.9
+        $0.maxTokens = 256
+        $0.stop = ["\n\n", "END"]
+        $0.n = 1
+        $0.seed = 7
+        $0.presencePenalty = -0.5
+        $0.frequencyPenalty = 0.25
+        $0.reasoningEffort = "high"
+        $0.user = "user-1"
+        $0.metadata = ["team": "search"]
+    },
+    "images": asking {
+        $0.messages = [
+            JunctionV1.Message(
+                .user,
+                parts: [
+                    .text("Which is older? 🕰"),
+                    .image(.url("data:image/png;base64,iVBORw0KGgo=")),
+                    .image(.data([0xff, 0xd8, 0xff, 0xe0]), mediaType: "image/jpeg"),
+                ])
+        ]
+    },
+    "tool-turns": asking("Weather in Paris and Rome?") {
+        var asked = JunctionV1.Message(.assistant)
+        asked.toolCalls = [
+            weatherCall("call_1__thought__c2lnbmVk", city: "Paris"), weatherCall("call_2", city: "Rome"),
+        ]
+        var first = JunctionV1.Message(.tool, "18 °C")
+        first.toolCallId = "call_1__thought__c2lnbmVk"
+        var second = JunctionV1.Message(.tool, #"{"celsius": 21}"#)
+        second.toolCallId = "call_2"
+        $0.messages.insert(JunctionV1.Message(.system, "Use tools."), at: 0)
+        $0.messages += [asked, first, second, JunctionV1.Message(.user, "Well?")]
+        $0.tools = [weather]
+        $0.toolChoice = JunctionV1.ToolChoice(.none)
+    },
     "sampling": asking {
         $0.messages.insert(JunctionV1.Message(.developer, "Be brief."), at: 0)
         $0.temperature = 0.7
@@ -139,5 +188,52 @@ let requests: [String: JunctionV1.Completion] = [
         $0.responseFormat = format
         $0.extraParametersJson =
             #"{"service_tier": "flex", "web": {"depth": [1, 2.5, -3, true, null, "é\n"], "e": {}, "a": []}}"#
+    },
+    "turns": asking {
+        func call(_ id: String, _ city: String) -> JunctionV1.ToolCall {
+            var call = JunctionV1.ToolCall()
+            call.id = id
+            call.function = JunctionV1.FunctionCall()
+            call.function?.name = "get_weather"
+            call.function?.argumentsJson = city
+            return call
+        }
+        func result(_ id: String, _ text: String = "", _ parts: [JunctionV1.ContentPart] = [])
+            -> JunctionV1.Message
+        {
+            var message = JunctionV1.Message(.tool, text, parts: parts)
+            message.toolCallId = id
+            return message
+        }
+        var asked = JunctionV1.Message(.assistant, "Let me see.")
+        asked.toolCalls = [call("call_1", #"{"city":"Paris"}"#), call("call_2", "")]
+        $0.messages = [
+            JunctionV1.Message(.system, parts: [.text("Be brief."), .text("")]),
+            JunctionV1.Message(.user, "Hello!"),
+            JunctionV1.Message(
+                .user, parts: [.text("Look:"), .image(.url("data:image/gif;x=y;base64,R0lG"))]),
+            JunctionV1.Message(.assistant),
+            JunctionV1.Message(.developer, "Use \"metric\" units."),
+            asked,
+            result("call_1", "18 °C"),
+            result("call_2", "", [.text("cold"), .image(.data([1, 2, 3]), mediaType: "image/png")]),
+            JunctionV1.Message(.user, "And now?"),
+        ]
+        $0.tools = [weather]
+        $0.toolChoice = JunctionV1.ToolChoice(.none)
+    },
+    "effort": asking {
+        $0.reasoningEffort = "high"
+        $0.temperature = 1
+        $0.topP = 0.95
+        $0.stop = ["END"]
+        $0.n = 1
+        $0.presencePenalty = 0
+        $0.logprobs = false
+        $0.user = "user-1"
+        $0.metadata = ["team": "search"]
+        $0.tools = [JunctionV1.Tool("now")]
+        $0.parallelToolCalls = false
+        $0.extraParametersJson = #"{"top_k":5,"cache_control":{"type":"ephemeral"}}"#
     },
 ]

@@ -47,12 +47,13 @@ func read(_ text: String, status: Int = 200, isStreaming: Bool = false) -> Strin
 }
 
 /// The failure that an answer comes to; nil when it comes to none.
-func failure(status: Int, _ body: String, fields: [(String, String)] = [], isStreaming: Bool = false)
-    -> Failure?
-{
+func failure(
+    status: Int, _ body: String, fields: [(String, String)] = [], isStreaming: Bool = false,
+    adapter: Adapter = .openAI([])
+) -> Failure? {
     let reader = AnswerReader()
     let arena = Arena()
-    reader.reset(adapter: .openAI([]), isStreaming: isStreaming)
+    reader.reset(adapter: adapter, isStreaming: isStreaming)
     reader.begin(status: status)
     for (name, value) in fields { reader.header(name: Array(name.utf8).span, value: Array(value.utf8).span) }
     reader.append(Array(body.utf8).span)
@@ -64,6 +65,14 @@ func failure(status: Int, _ body: String, fields: [(String, String)] = [], isStr
         default: continue
         }
     }
+}
+
+/// The body that asks `model` for what the completion says.
+func body(_ completion: JunctionV1.Completion, model: String = "m", _ adapter: Adapter) throws -> String {
+    let arena = Arena()
+    let writer = BodyWriter()
+    try writer.write(completion.view(in: arena), model: model, isStreaming: false, adapter: adapter)
+    return writer.text
 }
 
 extension BodyWriter {

@@ -1,0 +1,371 @@
+// Anthropic's Messages API: the request body. Source: docs.anthropic.com/en/api/messages.
+//
+// Left out, since it changes no answer's form: `name`, `metadata` (labels it does not keep), an image's
+// `detail`. Prompt caching and what else the API has come by `extra_parameters_json`.
+import Glibc
+internal import JunctionMessages
+internal import JunctionProtobuf
+internal import JunctionRouting
+
+/// The API has no default of its own; every model can write as much.
+private let maxTokensDefault = 4096
+
+extension BodyWriter {
+    func writeAnthropic(
+        _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, options: BodyOptions
+    ) throws(Failure) {
+        try refuseForAnthropic(completion)
+        let budget = try thinkingBudget(completion)
+        member("model")
+        writer.string(model)
+        integer("max_tokens", completion.maxTokens.map(Int.init) ?? maxTokensDefault + budget)
+        try writeSystem(completion.messages)
+        member("messages")
+        try writeTurns(completion.messages)
+        bool("stream", isStreaming ? true : nil)
+        try number("temperature", completion.temperature)
+        try number("top_p", completion.topP)
+        texts("stop_sequences", completion.stop)
+        if budget > 0 {
+            member("thinking")
+            writer.raw(#"{"type":"enabled","budget_tokens":"#)
+            writer.integer(Int64(budget))
+            writer.raw("}")
+        }
+        try writeAnthropicTools(completion)
+        if let format = completion.responseFormat { try writeAnthropicFormat(format) }
+        if !completion.user.isEmpty {
+            member("metadata")
+            writer.raw(#"{"user_id":"#)
+            writer.string(completion.user)
+            writer.raw("}")
+        }
+        try writeExtras(completion.extraParametersJson, options.extraBody)
+        writer.raw("}")
+    }
+
+    /// What asks for nothing, such as a penalty of 0, is left out.
+    private func refuseForAnthropic(_ completion: JunctionV1.Completion.View) throws(Failure) {
+        try refuse("n", when: completion.n ?? 1 != 1, by: "Anthropic")
+        try refuse("seed", when: completion.seed != nil, by: "Anthropic")
+        try refuse("presence_penalty", when: completion.presencePenalty ?? 0 != 0, by: "Anthropic")
+        try refuse("frequency_penalty", when: completion.frequencyPenalty ?? 0 != 0, by: "Anthropic")
+        try refuse("logprobs", when: completion.logprobs ?? false, by: "Anthropic")
+        try refuse("top_logprobs", when: completion.topLogprobs ?? 0 != 0, by: "Anthropic")
+        try refuse("logit_bias", when: !completion.logitBias.isEmpty, by: "Anthropic")
+        if let temperature = completion.temperature, temperature > 1, temperature.isFinite {
+            throw wrong("completion.temperature", "is above 1, the most that Anthropic takes")
+        }
+    }
+
+    /// How many tokens the effort is worth, as LiteLLM has it; 1024 is the least that the API takes. None
+    /// where the conversation goes on from tool results: the API wants the signed thinking before the call
+    /// back then, which our messages do not carry, and takes the turn without.
+    private func thinkingBudget(_ completion: JunctionV1.Completion.View) throws(Failure) -> Int {
+        let effort = completion.reasoningEffort
+        let budget: Int
+        if effort.isEmpty || effort == "none" {
+            return 0
+        } else if effort == "minimal" || effort == "low" {
+            budget = 1024
+        } else if effort == "medium" {
+            budget = 2048
+        } else if effort == "high" {
+            budget = 4096
+        } else {
+            throw wrong(
+                "completion.reasoning_effort", "is none of `none`, `minimal`, `low`, `medium` and `high`")
+        }
+        if completion.messages.last?.role == .tool { return 0 }
+        if let most = completion.maxTokens, most <= budget {
+            throw wrong(
+                "completion.max_tokens", "is not above \(budget), which the reasoning effort alone may use")
+        }
+        return budget
+    }
+
+    // MARK: Messages
+
+    /// The instructions of the whole conversation, which stand apart here.
+    private func writeSystem(_ messages: Repeated<JunctionV1.Message.View>) throws(Failure) {
+        var isOpen = false
+        for (index, message) in messages.enumerated() where message.isInstruction {
+            try writeTexts(of: message, index) { text in
+                if isOpen { writer.raw(",") } else { member("system") }
+                if !isOpen { writer.raw("[") }
+                isOpen = true
+                writeText(text)
+            }
+        }
+        if isOpen { writer.raw("]") }
+    }
+
+    /// The text of an instruction, which may hold nothing else.
+    private func writeTexts(
+        of message: JunctionV1.Message.View, _ index: Int, _ write: (Text) -> Void
+    ) throws(Failure) {
+        if message.parts.isEmpty, !message.content.isEmpty { write(message.content) }
+        for (place, part) in message.parts.enumerated() {
+            guard case .text(let text) = part.part else {
+                throw wrong(
+                    "completion.messages[\(index)].parts[\(place)]",
+                    "is not text, which is all that Anthropic takes as instructions")
+            }
+            if !text.isEmpty { write(text) }
+        }
+    }
+
+    /// The conversation. Messages of one side that follow each other are one turn; a message without any
+    /// content, which the API refuses, is none.
+    private func writeTurns(_ messages: Repeated<JunctionV1.Message.View>) throws(Failure) {
+        var turn = Turn(writer: writer)
+        for (index, message) in messages.enumerated() {
+            switch message.role {
+            case .system, .developer: continue
+            case .user:
+                turn.side = "user"
+                try writeBlocks(message, index, &turn)
+            case .tool:
+                turn.side = "user"
+                try writeToolResult(message, index, &turn)
+            case .assistant:
+                turn.side = "assistant"
+                try writeBlocks(message, index, &turn)
+                if !message.refusal.isEmpty { writeText(message.refusal, &turn) }
+                try writeToolUses(message, index, &turn)
+            case .unspecified, .unrecognized:
+                throw wrong("completion.messages[\(index)].role", "is not one that providers have")
+            }
+        }
+        turn.end()
+    }
+
+    /// The messages so far: opens and closes turns as blocks come.
+    private struct Turn {
+        let writer: JSONWriter
+        /// Whose blocks come next.
+        var side: StaticString = "user"
+        private var sideOpen: StaticString?
+
+        init(writer: JSONWriter) { self.writer = writer }
+
+        /// Before each block.
+        mutating func block() {
+            if let sideOpen, sideOpen.utf8CodeUnitCount == side.utf8CodeUnitCount { return writer.raw(",") }
+            writer.raw(sideOpen == nil ? #"[{"role":""# : #"]},{"role":""#)
+            writer.raw(side)
+            writer.raw(#"","content":["#)
+            sideOpen = side
+        }
+
+        func end() { writer.raw(sideOpen == nil ? "[]" : "]}]") }
+    }
+
+    private func writeBlocks(
+        _ message: JunctionV1.Message.View, _ index: Int, _ turn: inout Turn
+    ) throws(Failure) {
+        if message.parts.isEmpty, !message.content.isEmpty { writeText(message.content, &turn) }
+        for (place, part) in message.parts.enumerated() {
+            switch part.part {
+            case .text(let text): if !text.isEmpty { writeText(text, &turn) }
+            case .image(let image):
+                turn.block()
+                try writeAnthropicImage(image, index, place)
+            case nil: throw wrong("completion.messages[\(index)].parts[\(place)].part", "is not set")
+            }
+        }
+    }
+
+    private func writeText(_ text: Text, _ turn: inout Turn) {
+        turn.block()
+        writeText(text)
+    }
+
+    private func writeText(_ text: Text) {
+        writer.raw(#"{"type":"text","text":"#)
+        writer.string(text)
+        writer.raw("}")
+    }
+
+    private func writeAnthropicImage(
+        _ image: JunctionV1.ImagePart.View, _ index: Int, _ place: Int
+    ) throws(Failure) {
+        switch image.source {
+        case .url(let url):
+            let bytes = UnsafeRawBufferPointer(start: url.pointer, count: url.count)
+            guard bytes.count >= 5, strncasecmp(url.pointer, "data:", 5) == 0 else {
+                writer.raw(#"{"type":"image","source":{"type":"url","url":"#)
+                writer.string(url)
+                return writer.raw("}}")
+            }
+            guard let comma = bytes.firstIndex(of: UInt8(ascii: ",")),
+                let mediaType = base64MediaType(bytes[5..<max(comma, 5)])
+            else {
+                throw wrong(
+                    "completion.messages[\(index)].parts[\(place)].image.url",
+                    "is a data: URL without a media type, or not in base64")
+            }
+            writeSource(mediaType)
+            writer.string(JSONText(UnsafeRawBufferPointer(rebasing: bytes[(comma + 1)...])))
+            writer.raw("}}")
+        case .data(let data):
+            try checkMediaType(image, index, place)
+            writeSource(
+                JSONText(UnsafeRawBufferPointer(start: image.mediaType.pointer, count: image.mediaType.count))
+            )
+            writer.raw(#"""#)
+            writer.base64(data.bytes)
+            writer.raw(#""}}"#)
+        case nil:
+            throw wrong(
+                "completion.messages[\(index)].parts[\(place)].image.source",
+                "is not set: give `url` or `data`")
+        }
+    }
+
+    /// An image's source up to its data.
+    private func writeSource(_ mediaType: JSONText) {
+        writer.raw(#"{"type":"image","source":{"type":"base64","media_type":"#)
+        writer.string(mediaType)
+        writer.raw(#","data":"#)
+    }
+
+    private func writeToolUses(
+        _ message: JunctionV1.Message.View, _ index: Int, _ turn: inout Turn
+    ) throws(Failure) {
+        for (place, call) in message.toolCalls.enumerated() {
+            turn.block()
+            writer.raw(#"{"type":"tool_use","id":"#)
+            writer.string(takeApart(callID: call.id).id)
+            writer.raw(#","name":"#)
+            writer.string(call.function?.name ?? Text(stored: nil))
+            writer.raw(#","input":"#)
+            if let arguments = call.function?.argumentsJson, !arguments.isEmpty {
+                try writeObject(
+                    arguments,
+                    "completion.messages[\(index)].tool_calls[\(place)].function.arguments_json")
+            } else {
+                writer.raw("{}")
+            }
+            writer.raw("}")
+        }
+    }
+
+    private func writeToolResult(
+        _ message: JunctionV1.Message.View, _ index: Int, _ turn: inout Turn
+    ) throws(Failure) {
+        if message.toolCallId.isEmpty {
+            throw wrong("completion.messages[\(index)].tool_call_id", "is empty: say which call it answers")
+        }
+        turn.block()
+        writer.raw(#"{"type":"tool_result","tool_use_id":"#)
+        writer.string(takeApart(callID: message.toolCallId).id)
+        if message.parts.isEmpty {
+            write("content", message.content)
+        } else {
+            try writeResultParts(message.parts, index)
+        }
+        writer.raw("}")
+    }
+
+    private func writeResultParts(
+        _ parts: Repeated<JunctionV1.ContentPart.View>, _ index: Int
+    ) throws(Failure) {
+        writer.raw(#","content":["#)
+        var isFirst = true
+        for (place, part) in parts.enumerated() {
+            if case .text(let text) = part.part, text.isEmpty { continue }
+            if !isFirst { writer.raw(",") }
+            isFirst = false
+            switch part.part {
+            case .text(let text): writeText(text)
+            case .image(let image): try writeAnthropicImage(image, index, place)
+            case nil: throw wrong("completion.messages[\(index)].parts[\(place)].part", "is not set")
+            }
+        }
+        writer.raw("]")
+    }
+
+    // MARK: Tools
+
+    private func writeAnthropicTools(_ completion: JunctionV1.Completion.View) throws(Failure) {
+        let choice = completion.toolChoice
+        if completion.tools.isEmpty {
+            // The API takes no choice without tools; what would not call any anyway is left out.
+            if choice?.mode == .required || choice?.mode == .function {
+                throw wrong("completion.tool_choice", "asks for a call, but `tools` is empty")
+            }
+            return
+        }
+        member("tools")
+        for (index, tool) in completion.tools.enumerated() {
+            guard let function = tool.function else {
+                throw wrong("completion.tools[\(index)].function", "is not set")
+            }
+            writer.raw(index == 0 ? #"[{"name":"# : #",{"name":"#)
+            writer.string(function.name)
+            write("description", function.description)
+            writer.raw(#","input_schema":"#)
+            if function.parametersJson.isEmpty {
+                writer.raw(#"{"type":"object","properties":{}}"#)
+            } else {
+                try writeObject(
+                    function.parametersJson, "completion.tools[\(index)].function.parameters_json")
+            }
+            write("strict", function.strict)
+            writer.raw("}")
+        }
+        writer.raw("]")
+        try writeAnthropicToolChoice(choice, callsOnlyOne: completion.parallelToolCalls == false)
+    }
+
+    private func writeAnthropicToolChoice(
+        _ choice: JunctionV1.ToolChoice.View?, callsOnlyOne: Bool
+    ) throws(Failure) {
+        if choice == nil && !callsOnlyOne { return }
+        member("tool_choice")
+        switch choice?.mode {
+        case nil, .unspecified, .auto: writer.raw(#"{"type":"auto""#)
+        case .some(.none): return writer.raw(#"{"type":"none"}"#)
+        case .required: writer.raw(#"{"type":"any""#)
+        case .function:
+            writer.raw(#"{"type":"tool","name":"#)
+            writer.string(choice?.functionName ?? Text(stored: nil))
+        case .unrecognized: throw wrong("completion.tool_choice.mode", "is not one that providers have")
+        }
+        if callsOnlyOne { writer.raw(#","disable_parallel_tool_use":true"#) }
+        writer.raw("}")
+    }
+
+    /// Structured outputs, which older models refuse. They take no free form of JSON, no name, and are always
+    /// strict. Source: docs.anthropic.com/en/docs/build-with-claude/structured-outputs.
+    private func writeAnthropicFormat(_ format: JunctionV1.ResponseFormat.View) throws(Failure) {
+        switch format.type {
+        case .unspecified, .text: return
+        case .jsonObject:
+            throw wrong(
+                "completion.response_format.type", "is JSON without a schema, which Anthropic does not have")
+        case .unrecognized: throw wrong("completion.response_format.type", "is not one that providers have")
+        case .jsonSchema:
+            guard let schema = format.jsonSchema else {
+                throw wrong("completion.response_format.json_schema", "is not set")
+            }
+            member("output_config")
+            writer.raw(#"{"format":{"type":"json_schema","schema":"#)
+            try writeObject(schema.schemaJson, "completion.response_format.json_schema.schema_json")
+            writer.raw("}}")
+        }
+    }
+}
+
+extension JunctionV1.Message.View {
+    fileprivate var isInstruction: Bool { role == .system || role == .developer }
+}
+
+/// The media type of what stands between `data:` and the comma, where it says base64.
+private func base64MediaType(_ head: Slice<UnsafeRawBufferPointer>) -> JSONText? {
+    let marker = Array(";base64".utf8)
+    guard head.count > marker.count, head.suffix(marker.count).elementsEqual(marker) else { return nil }
+    let type = head.dropLast(marker.count).prefix { $0 != UInt8(ascii: ";") }
+    return type.isEmpty ? nil : JSONText(UnsafeRawBufferPointer(rebasing: type))
+}

@@ -1,0 +1,386 @@
+// Google's Gemini API: the request body. What Gemini has no place for and what is more than a hint is
+// refused; a speaker's name, an image's detail, a schema's name and labels are left out. Source:
+// ai.google.dev/api/generate-content.
+import Glibc
+internal import JunctionMessages
+internal import JunctionProtobuf
+internal import JunctionRouting
+
+extension BodyWriter {
+    func writeGemini(_ completion: JunctionV1.Completion.View, model: String, options: BodyOptions)
+        throws(Failure)
+    {
+        try refuseForGemini(completion)
+        try writeInstruction(completion.messages)
+        member("contents")
+        try writeContents(completion.messages, model: model)
+        try writeConfig(completion, model: model)
+        try writeGeminiTools(completion)
+        try writeExtras(completion.extraParametersJson, options.extraBody)
+        writer.raw("}")
+    }
+
+    private func refuseForGemini(_ completion: JunctionV1.Completion.View) throws(Failure) {
+        try refuse("logit_bias", when: !completion.logitBias.isEmpty, by: "Gemini")
+        try refuse("parallel_tool_calls", when: completion.parallelToolCalls == false, by: "Gemini")
+        if let seed = completion.seed, Int32(exactly: seed) == nil {
+            throw wrong("completion.seed", "is out of Gemini's range, which is that of a 32-bit integer")
+        }
+    }
+
+    // MARK: Messages
+
+    /// Instructions stand apart from the conversation, all in one.
+    private func writeInstruction(_ messages: Repeated<JunctionV1.Message.View>) throws(Failure) {
+        var isOpen = false
+        for (index, message) in messages.enumerated() where message.isInstruction {
+            if !isOpen {
+                member("systemInstruction")
+                writer.raw(#"{"parts":["#)
+            }
+            try writeGeminiParts(message, index, isFirst: !isOpen)
+            isOpen = true
+        }
+        if isOpen { writer.raw("]}") }
+    }
+
+    /// Results of tools that follow each other are one turn, as the calls were.
+    private func writeContents(_ messages: Repeated<JunctionV1.Message.View>, model: String) throws(Failure) {
+        writer.raw("[")
+        var roleBefore: JunctionV1.Role?
+        for (index, message) in messages.enumerated() where !message.isInstruction {
+            let goesOn = message.role == .tool && roleBefore == .tool
+            if !goesOn {
+                if roleBefore != nil { writer.raw("]},") }
+                switch message.role {
+                case .user, .tool: writer.raw(#"{"role":"user","parts":["#)
+                case .assistant: writer.raw(#"{"role":"model","parts":["#)
+                default: throw wrong("completion.messages[\(index)].role", "is not one that providers have")
+                }
+            }
+            if message.role == .tool {
+                if goesOn { writer.raw(",") }
+                try writeFunctionResponse(message, index, messages)
+            } else {
+                try writeGeminiParts(message, index, isFirst: true)
+                try writeFunctionCalls(message, index, model: model)
+            }
+            roleBefore = message.role
+        }
+        writer.raw(roleBefore == nil ? "]" : "]}]")
+    }
+
+    /// Content and images. A refusal is what the assistant said.
+    private func writeGeminiParts(_ message: JunctionV1.Message.View, _ index: Int, isFirst: Bool)
+        throws(Failure)
+    {
+        if message.parts.isEmpty {
+            let text = message.content.isEmpty ? message.refusal : message.content
+            if text.isEmpty && !message.toolCalls.isEmpty { return }
+            writer.raw(isFirst ? #"{"text":"# : #",{"text":"#)
+            writer.string(text)
+            return writer.raw("}")
+        }
+        for (place, part) in message.parts.enumerated() {
+            if place > 0 || !isFirst { writer.raw(",") }
+            switch part.part {
+            case .text(let text):
+                writer.raw(#"{"text":"#)
+                writer.string(text)
+                writer.raw("}")
+            case .image(let image): try writeGeminiImage(image, index, place)
+            case nil: throw wrong("completion.messages[\(index)].parts[\(place)].part", "is not set")
+            }
+        }
+    }
+
+    private func writeGeminiImage(_ image: JunctionV1.ImagePart.View, _ index: Int, _ place: Int)
+        throws(Failure)
+    {
+        switch image.source {
+        case .data(let data):
+            try checkMediaType(image, index, place)
+            writer.raw(#"{"inlineData":{"mimeType":"#)
+            writer.string(image.mediaType)
+            writer.raw(#","data":""#)
+            writer.base64(data.bytes)
+            writer.raw(#""}}"#)
+        case .url(let url):
+            let bytes = UnsafeRawBufferPointer(start: url.pointer, count: url.count)
+            if let image = DataURL(bytes) {
+                writer.raw(#"{"inlineData":{"mimeType":"#)
+                writer.string(image.mediaType)
+                writer.raw(#","data":"#)
+                writer.string(image.base64)
+                writer.raw("}}")
+            } else if isGeminiFile(bytes) {
+                writer.raw(#"{"fileData":{"fileUri":"#)
+                writer.string(url)
+                write("mimeType", image.mediaType)
+                writer.raw("}}")
+            } else {
+                throw wrong(
+                    "completion.messages[\(index)].parts[\(place)].image.url",
+                    "is not a base64 data: URL nor a file of the Gemini API: Gemini fetches no other")
+            }
+        case nil:
+            throw wrong(
+                "completion.messages[\(index)].parts[\(place)].image.source",
+                "is not set: give `url` or `data`")
+        }
+    }
+
+    // MARK: Function calls
+
+    private func writeFunctionCalls(_ message: JunctionV1.Message.View, _ index: Int, model: String)
+        throws(Failure)
+    {
+        let hasText = !(message.parts.isEmpty && message.content.isEmpty && message.refusal.isEmpty)
+        for (place, call) in message.toolCalls.enumerated() {
+            writer.raw(place == 0 && !hasText ? #"{"functionCall":{"name":"# : #",{"functionCall":{"name":"#)
+            writer.string(call.function?.name ?? Text(stored: nil))
+            writer.raw(#","args":"#)
+            if let arguments = call.function?.argumentsJson, !arguments.isEmpty {
+                try writeObject(
+                    arguments, "completion.messages[\(index)].tool_calls[\(place)].function.arguments_json")
+            } else {
+                writer.raw("{}")
+            }
+            let (id, signature) = takeApart(callID: call.id)
+            write("id", id)
+            writer.raw("}")
+            if let signature {
+                write("thoughtSignature", signature)
+            } else if place == 0, model.hasPrefix("gemini-3") {
+                writer.raw(#","thoughtSignature":""#)
+                writer.raw(thoughtOfAnother)
+                writer.raw(#"""#)
+            }
+            writer.raw("}")
+        }
+    }
+
+    /// A result names the function, which callers do not say: the call with its id does.
+    private func writeFunctionResponse(
+        _ message: JunctionV1.Message.View, _ index: Int, _ messages: Repeated<JunctionV1.Message.View>
+    ) throws(Failure) {
+        guard let name = functionName(of: message.toolCallId, in: messages, before: index) else {
+            throw wrong(
+                "completion.messages[\(index)].tool_call_id", "is not the id of a call in an earlier message")
+        }
+        writer.raw(#"{"functionResponse":{"name":"#)
+        writer.string(name)
+        write("id", takeApart(callID: message.toolCallId).id)
+        writer.raw(#","response":"#)
+        if message.parts.isEmpty, tryWriteObject(message.content) {
+            return writer.raw("}}")
+        }
+        writer.raw(#"{"output":""#)
+        if message.parts.isEmpty { writer.escaped(message.content) }
+        for (place, part) in message.parts.enumerated() {
+            guard case .text(let text) = part.part else {
+                throw wrong(
+                    "completion.messages[\(index)].parts[\(place)]",
+                    "is not text: Gemini takes no other results of tools")
+            }
+            writer.escaped(text)
+        }
+        writer.raw(#""}}}"#)
+    }
+
+    /// The latest call of that id: ids need not differ between turns.
+    private func functionName(
+        of id: Text, in messages: Repeated<JunctionV1.Message.View>, before index: Int
+    ) -> Text? {
+        for place in (0..<index).reversed() {
+            for call in messages[place].toolCalls
+            where call.id.count == id.count && memcmp(call.id.pointer, id.pointer, id.count) == 0 {
+                return call.function?.name
+            }
+        }
+        return nil
+    }
+
+    // MARK: Parameters
+
+    private func writeConfig(_ completion: JunctionV1.Completion.View, model: String) throws(Failure) {
+        var isOpen = false
+        try setting("temperature", completion.temperature, field: "temperature", &isOpen)
+        try setting("topP", completion.topP, field: "top_p", &isOpen)
+        setting("maxOutputTokens", completion.maxTokens, &isOpen)
+        if !completion.stop.isEmpty {
+            setting("stopSequences", &isOpen)
+            writeTexts(completion.stop)
+        }
+        setting("candidateCount", completion.n, &isOpen)
+        setting("seed", completion.seed, &isOpen)
+        try setting("presencePenalty", completion.presencePenalty, field: "presence_penalty", &isOpen)
+        try setting("frequencyPenalty", completion.frequencyPenalty, field: "frequency_penalty", &isOpen)
+        if let logprobs = completion.logprobs {
+            setting("responseLogprobs", &isOpen)
+            writer.bool(logprobs)
+        }
+        setting("logprobs", completion.topLogprobs, &isOpen)
+        if let format = completion.responseFormat { try writeGeminiFormat(format, &isOpen) }
+        try writeThinking(completion.reasoningEffort, model: model, &isOpen)
+        if isOpen { writer.raw("}") }
+    }
+
+    /// Opens a member of `generationConfig`, and that with its first.
+    private func setting(_ name: StaticString, _ isOpen: inout Bool) {
+        if !isOpen { member("generationConfig") }
+        writer.raw(isOpen ? #",""# : #"{""#)
+        writer.raw(name)
+        writer.raw(#"":"#)
+        isOpen = true
+    }
+
+    private func setting(_ name: StaticString, _ value: (some BinaryInteger)?, _ isOpen: inout Bool) {
+        guard let value else { return }
+        setting(name, &isOpen)
+        writer.integer(Int64(value))
+    }
+
+    private func setting(
+        _ name: StaticString, _ value: Double?, field: StaticString, _ isOpen: inout Bool
+    ) throws(Failure) {
+        guard let value else { return }
+        guard value.isFinite else { throw wrong("completion.\(field)", "is not a finite number") }
+        setting(name, &isOpen)
+        writer.number(value)
+    }
+
+    private func writeGeminiFormat(_ format: JunctionV1.ResponseFormat.View, _ isOpen: inout Bool)
+        throws(Failure)
+    {
+        switch format.type {
+        case .unspecified, .text: return
+        case .unrecognized: throw wrong("completion.response_format.type", "is not one that providers have")
+        case .jsonObject, .jsonSchema:
+            setting("responseMimeType", &isOpen)
+            writer.raw(#""application/json""#)
+        }
+        if format.type == .jsonObject { return }
+        guard let schema = format.jsonSchema else {
+            throw wrong("completion.response_format.json_schema", "is not set")
+        }
+        setting("responseJsonSchema", &isOpen)
+        try writeObject(schema.schemaJson, "completion.response_format.json_schema.schema_json")
+    }
+
+    /// Gemini 3 takes levels, models before it budgets of tokens; which budget a level is as Google has it.
+    /// Source: ai.google.dev/gemini-api/docs/openai#thinking.
+    private func writeThinking(_ effort: Text, model: String, _ isOpen: inout Bool) throws(Failure) {
+        if effort.isEmpty { return }
+        var budget = 0
+        switch effort {
+        case _ where effort == "none": budget = 0
+        case _ where effort == "minimal" || effort == "low": budget = 1024
+        case _ where effort == "medium": budget = 8192
+        case _ where effort == "high": budget = 24576
+        default:
+            throw wrong(
+                "completion.reasoning_effort", "is not one of `none`, `minimal`, `low`, `medium` and `high`")
+        }
+        setting("thinkingConfig", &isOpen)
+        if model.hasPrefix("gemini-3") && !(effort == "none") {
+            writer.raw(#"{"thinkingLevel":"#)
+            writer.string(effort)
+        } else {
+            writer.raw(#"{"thinkingBudget":"#)
+            writer.integer(Int64(budget))
+        }
+        writer.raw(budget > 0 ? #","includeThoughts":true}"# : "}")
+    }
+
+    // MARK: Tools
+
+    private func writeGeminiTools(_ completion: JunctionV1.Completion.View) throws(Failure) {
+        var isStrict = false
+        if !completion.tools.isEmpty {
+            member("tools")
+            writer.raw(#"[{"functionDeclarations":["#)
+            for (index, tool) in completion.tools.enumerated() {
+                if index > 0 { writer.raw(",") }
+                guard let function = tool.function else {
+                    throw wrong("completion.tools[\(index)].function", "is not set")
+                }
+                try writeDeclaration(function, index)
+                isStrict = isStrict || function.strict == true
+            }
+            writer.raw("]}]")
+        }
+        let choice = completion.toolChoice
+        switch choice?.mode ?? .unspecified {
+        case .unspecified, .auto: if isStrict { writeCalling("VALIDATED") }
+        case .none: writeCalling("NONE")
+        case .required: writeCalling("ANY")
+        case .function: writeCalling("ANY", choice?.functionName)
+        case .unrecognized: throw wrong("completion.tool_choice.mode", "is not one that providers have")
+        }
+    }
+
+    private func writeCalling(_ mode: StaticString, _ name: Text? = nil) {
+        member("toolConfig")
+        writer.raw(#"{"functionCallingConfig":{"mode":""#)
+        writer.raw(mode)
+        writer.raw(#"""#)
+        if let name {
+            writer.raw(#","allowedFunctionNames":["#)
+            writer.string(name)
+            writer.raw("]")
+        }
+        writer.raw("}}")
+    }
+
+    private func writeDeclaration(_ function: JunctionV1.FunctionTool.View, _ index: Int) throws(Failure) {
+        writer.raw(#"{"name":"#)
+        writer.string(function.name)
+        write("description", function.description)
+        if !function.parametersJson.isEmpty {
+            writer.raw(#","parametersJsonSchema":"#)
+            try writeObject(function.parametersJson, "completion.tools[\(index)].function.parameters_json")
+        }
+        writer.raw("}")
+    }
+}
+
+extension JunctionV1.Message.View {
+    fileprivate var isInstruction: Bool { role == .system || role == .developer }
+}
+
+/// A data: URL in base64 (RFC 2397), taken apart.
+struct DataURL {
+    let mediaType: JSONText
+    let base64: JSONText
+
+    init?(_ url: UnsafeRawBufferPointer) {
+        let scheme: StaticString = "data:"
+        let encoding: StaticString = ";base64"
+        let start = scheme.utf8CodeUnitCount
+        guard url.count > start, strncasecmp(url.baseAddress!, scheme.utf8Start, start) == 0,
+            let comma = url.firstIndex(of: UInt8(ascii: ","))
+        else { return nil }
+        let end = comma - encoding.utf8CodeUnitCount
+        guard end > start,
+            strncasecmp(url.baseAddress! + end, encoding.utf8Start, encoding.utf8CodeUnitCount) == 0
+        else { return nil }
+        // Parameters of the type, such as a character set, are none of an image.
+        let type = url[start..<end].prefix { $0 != UInt8(ascii: ";") }
+        mediaType = JSONText(UnsafeRawBufferPointer(rebasing: type))
+        base64 = JSONText(UnsafeRawBufferPointer(rebasing: url[(comma + 1)...]))
+    }
+}
+
+private func strncasecmp(_ text: UnsafeRawPointer, _ literal: UnsafePointer<UInt8>, _ count: Int) -> CInt {
+    Glibc.strncasecmp(
+        text.assumingMemoryBound(to: CChar.self),
+        UnsafeRawPointer(literal).assumingMemoryBound(to: CChar.self), count)
+}
+
+/// Whether the URL is of a file that was given to the Gemini API.
+private func isGeminiFile(_ url: UnsafeRawBufferPointer) -> Bool {
+    let host: StaticString = "https://generativelanguage.googleapis.com/"
+    return url.count > host.utf8CodeUnitCount
+        && memcmp(url.baseAddress!, host.utf8Start, host.utf8CodeUnitCount) == 0
+}
