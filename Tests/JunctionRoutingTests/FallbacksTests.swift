@@ -1,3 +1,4 @@
+// Where a call goes when its model group cannot answer: order, kinds, bounds, overrides.
 import Testing
 
 @testable import JunctionRouting

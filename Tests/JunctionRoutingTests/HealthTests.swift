@@ -1,3 +1,4 @@
+// When a deployment is cooled down, for how long, and when not.
 import Testing
 
 @testable import JunctionRouting
@@ -28,6 +29,18 @@ extension Router {
         router.make("d0", fail: .serverError, times: 2)
         router.use("d0", tokens: 1)
         router.use("d0", tokens: 1)
+        #expect(router.cooling().isEmpty)
+        router.make("d0", fail: .serverError)
+        #expect(router.cooling() == [0: at(5)])
+    }
+
+    /// An outage must not have to outweigh the good part of its minute first.
+    @Test func fiveInARowCoolDownAfterManyAnswers() {
+        let router = router("a a")
+        for _ in 0..<50 { router.use("d0", tokens: 1) }
+        router.make("d0", fail: .serverError, times: 4)
+        router.use("d0", tokens: 1)
+        router.make("d0", fail: .serverError, times: 4)
         #expect(router.cooling().isEmpty)
         router.make("d0", fail: .serverError)
         #expect(router.cooling() == [0: at(5)])

@@ -1,3 +1,4 @@
+// Arithmetic of the core's time.
 import Testing
 
 @testable import JunctionRouting

@@ -1,3 +1,4 @@
+// Tokens, requests and calls under way: admitted exactly to the limit, never past it.
 import Testing
 
 @testable import JunctionRouting

@@ -1,3 +1,4 @@
+// What is reserved is settled or given back, however a call ends.
 import Testing
 
 @testable import JunctionRouting

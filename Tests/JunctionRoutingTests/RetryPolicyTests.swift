@@ -1,3 +1,4 @@
+// The table of failures, row by row: same deployment, other deployments, fallback, what the caller hears.
 import Testing
 
 @testable import JunctionRouting

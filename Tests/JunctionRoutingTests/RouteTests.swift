@@ -1,3 +1,4 @@
+// The life of one call: retries, waits, deadlines, time-outs, commitment.
 import Testing
 
 @testable import JunctionRouting

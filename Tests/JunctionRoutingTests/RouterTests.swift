@@ -1,3 +1,4 @@
+// Names of model groups, aliases and deployments, and what the counters show.
 import Testing
 
 @testable import JunctionRouting

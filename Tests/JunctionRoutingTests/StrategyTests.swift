@@ -1,3 +1,4 @@
+// Each strategy chooses as it promises, over many draws from printed seeds.
 import Testing
 
 @testable import JunctionRouting
