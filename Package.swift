@@ -113,8 +113,8 @@ let package = Package(
                 "JunctionRouting", "JunctionRPC", "JunctionService", "JunctionTransport",
             ], swiftSettings: common),
         .testTarget(
-            name: "JunctionSimulationTests", dependencies: ["JunctionRouting", "JunctionSimulation"],
-            swiftSettings: common),
+            name: "JunctionSimulationTests",
+            dependencies: ["JunctionConfig", "JunctionRouting", "JunctionSimulation"], swiftSettings: common),
         .testTarget(name: "TidyTests", swiftSettings: common),
     ],
     swiftLanguageModes: [.v6],

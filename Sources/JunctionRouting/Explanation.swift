@@ -45,7 +45,7 @@ public struct GroupExplanation: Sendable, Equatable {
 }
 
 /// Draws by which chances are estimated.
-private let draws = 1_000
+private let draws = 10_000
 
 extension Router {
     /// The asked model group, then the fallbacks in the order in which they would be tried.
@@ -102,7 +102,9 @@ extension ModelGroup {
         guard let open = tiers.first(where: { $0.contains { candidates[$0].obstacles.isEmpty } }) else {
             return candidates
         }
-        for place in open.upperBound..<candidates.count { candidates[place].obstacles.append(.laterOrder) }
+        for place in open.upperBound..<candidates.count where candidates[place].obstacles.isEmpty {
+            candidates[place].obstacles.append(.laterOrder)
+        }
         var random = RandomSource(seed: 1)
         for _ in 0..<draws {
             let choice = state.choose(

@@ -50,9 +50,8 @@ struct Explain: ParsableCommand {
         let explanations = router.explain(call, now: .zero)
         var text = ""
         for (index, explanation) in explanations.enumerated() {
-            text +=
-                index == 0
-                ? "\(model) asks " : "\nwhen it cannot answer, or all its deployments failed: fallback \(index), "
+            if index > 0 { text += "\nwhen that fails: fallback \(index), " }
+            if index == 0, model != explanation.modelGroup { text += "\(model) means " }
             text += describe(explanation, configuration)
         }
         if explanations.count == 1 { text += "\nthere is no fallback\n" }
@@ -75,7 +74,7 @@ struct Explain: ParsableCommand {
                 text += "passed over: " + candidate.obstacles.map(describe).joined(separator: "; ")
             }
             if let window = candidate.smallWindow {
-                text += " (its window of \(window) tokens may be too small: what it refuses goes to larger ones)"
+                text += " (its window of \(window) tokens may be too small)"
             }
             text += "\n"
         }

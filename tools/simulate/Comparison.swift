@@ -16,7 +16,7 @@ public struct ComparisonScenario: Sendable {
 
     private static let burst: ComparisonScenario = {
         var world = ComparisonScenario(
-            "burst", "the same, and 400 calls a second more for ten seconds in every second minute")
+            "burst", "as steady, and 400 calls a second more for ten seconds in every second minute")
         for minute in stride(from: 1, to: 10, by: 2) {
             var burst = world.scenario.callers[0]
             (burst.rate, burst.from) = (400, Double(minute) * 60)
@@ -27,7 +27,7 @@ public struct ComparisonScenario: Sendable {
     }()
 
     private static let slow: ComparisonScenario = {
-        var world = ComparisonScenario("one slow", "the same, and one deployment is ten times as slow")
+        var world = ComparisonScenario("one slow", "as steady, but one deployment is ten times as slow")
         var provider = ProviderBehaviour()
         provider.firstToken = .logNormal(median: 4, p99: 20)
         provider.perToken = .logNormal(median: 0.12, p99: 0.3)
@@ -37,7 +37,7 @@ public struct ComparisonScenario: Sendable {
 
     private static let halfDown: ComparisonScenario = {
         var world = ComparisonScenario(
-            "half down", "the same, and two of the four fail from 2:00 to 6:00, one of them silently")
+            "half down", "as steady, but two of the four fail from 2:00 to 6:00, one of them silently")
         for (id, failure) in [("d0", Failure.Kind.serverError), ("d1", .timeout)] {
             var provider = ProviderBehaviour()
             provider.outages = [Outage(from: 120, until: 360, failure: failure)]
@@ -48,7 +48,7 @@ public struct ComparisonScenario: Sendable {
 
     private static let uneven: ComparisonScenario = {
         var world = ComparisonScenario(
-            "uneven limits", "the same, but they have room for 6, 12, 25 and 60 calls a second")
+            "uneven limits", "as steady, but the four have room for 6, 12, 25 and 60 calls a second")
         for (index, calls) in [6, 12, 25, 60].enumerated() {
             world.configuration.deployments[index].tokensPerMinute = calls * 60 * 900
             world.configuration.deployments[index].requestsPerMinute = calls * 60
@@ -114,7 +114,8 @@ public func comparisonTable(seed: UInt64, scale: Double = 1) throws -> String {
 
         """
     for world in ComparisonScenario.all {
-        text += "\n## \(world.name)\n\n\(world.meaning.prefix(1).uppercased())\(world.meaning.dropFirst()).\n\n"
+        text +=
+            "\n## \(world.name)\n\n\(world.meaning.prefix(1).uppercased())\(world.meaning.dropFirst()).\n\n"
         text += "| strategy | served | p50 | p99 | retries | cost | over |\n|---|---|---|---|---|---|---|\n"
         for strategy in Strategy.allCases {
             let result = try world.run(strategy, seed: seed, scale: scale)

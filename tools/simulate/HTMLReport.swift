@@ -98,9 +98,10 @@ private struct Plot {
     private let end: Double
 
     init(most: Double, times: [Double], end: Double) {
-        // The next of 1, 2, 5, 10, ...
+        // The next round number.
         let power = pow(10, floor(log10(max(most, 1e-9))))
-        self.most = most <= 0 ? 1 : [1, 2, 5, 10].map { $0 * power }.first { $0 >= most }!
+        self.most =
+            most <= 0 ? 1 : [1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10].map { $0 * power }.first { $0 >= most }!
         self.times = times
         self.end = end
     }

@@ -90,7 +90,9 @@ private struct ScenarioReader {
     private mutating func providers(_ node: YAMLNode, _ path: String) {
         let ids = configuration.deployments.map(\.id)
         each(node, path, ["default"] + ids) { reader, key, node, path in
-            if key == "default" { reader.scenario.provider = reader.provider(node, path, ProviderBehaviour()) }
+            if key == "default" {
+                reader.scenario.provider = reader.provider(node, path, ProviderBehaviour())
+            }
         }
         // Those that are named go by the default for whatever they do not say, wherever it stands.
         guard case .mapping(let entries) = node.content else { return }

@@ -68,7 +68,9 @@ struct SimulatedProvider {
         requestsByMinute[minuteNow] += 1
         defer { noteLimits(now) }
         for outage in outages
-        where outage.from <= now && now < outage.until && (outage.share >= 1 || random.fraction() < outage.share) {
+        where outage.from <= now && now < outage.until
+            && (outage.share >= 1 || random.fraction() < outage.share)
+        {
             return failure(outage.failure, now)
         }
         let wanted = prompt + completion
@@ -105,7 +107,8 @@ struct SimulatedProvider {
             answer.failure = Failure(.streamCut, message: "the answer broke off")
         }
         for outage in outages where outage.share >= 1 && outage.from > now && outage.from < answer.endsAt! {
-            answer.writtenShare *= Double(max(0, outage.from - now - first)) / Double(max(1, answer.endsAt! - now - first))
+            let writing = answer.endsAt! - now - first
+            answer.writtenShare *= Double(max(0, outage.from - now - first)) / Double(max(1, writing))
             answer.endsAt = outage.from
             answer.failure = Failure(.streamCut, message: "the answer broke off in an outage")
             if answer.firstAt! >= outage.from {
@@ -164,7 +167,8 @@ struct SimulatedProvider {
 
     private mutating func noteLimits(_ now: Int) {
         if isOver { return }
-        if tokensByMinute[minuteNow] > configured.tokens || requestsByMinute[minuteNow] > configured.requests {
+        if tokensByMinute[minuteNow] > configured.tokens || requestsByMinute[minuteNow] > configured.requests
+        {
             isOver = true
             timeOverLimit += minuteEnd - now
         }

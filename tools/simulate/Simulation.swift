@@ -91,7 +91,9 @@ public final class Simulation {
     public func run() -> SimulationResult {
         switch calls {
         case .callers(let callers, _):
-            for (index, caller) in callers.enumerated() { planArrival(index, after: nanoseconds(caller.from)) }
+            for (index, caller) in callers.enumerated() {
+                planArrival(index, after: nanoseconds(caller.from))
+            }
         case .trace(let trace):
             if let first = trace.first { heap.push(at: nanoseconds(first.at), .arrives, 0) }
         }
