@@ -42,7 +42,7 @@ struct Simulate: ParsableCommand {
     @Option(help: "Who calls, and how the providers behave: a YAML file.")
     var scenario: String?
 
-    @Option(help: "Chance begins here.")
+    @Option(help: "Where chance begins: the same seed gives the same result.")
     var seed: UInt64 = 1
 
     @Option(help: "Choose by this strategy in every model group, whatever the configuration says.")
