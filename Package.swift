@@ -59,11 +59,14 @@ let package = Package(
                 "JunctionProviders",
                 "JunctionRouting", "JunctionRPC", "JunctionTransport",
             ], swiftSettings: pure),
+        .target(
+            name: "JunctionSimulation", dependencies: ["JunctionConfig", "JunctionRouting"],
+            path: "tools/simulate", exclude: ["scenario_template.yaml", "strategies.md"], swiftSettings: pure),
         .executableTarget(
             name: "junction",
             dependencies: [
-                "JunctionClient", "JunctionConfig", "JunctionMessages", "JunctionRPC", "JunctionService",
-                argumentParser,
+                "JunctionClient", "JunctionConfig", "JunctionMessages", "JunctionRouting", "JunctionRPC",
+                "JunctionService", "JunctionSimulation", argumentParser,
             ], swiftSettings: pure),
 
         // What measures it.
@@ -109,6 +112,9 @@ let package = Package(
                 "JunctionProviders",
                 "JunctionRouting", "JunctionRPC", "JunctionService", "JunctionTransport",
             ], swiftSettings: common),
+        .testTarget(
+            name: "JunctionSimulationTests",
+            dependencies: ["JunctionConfig", "JunctionRouting", "JunctionSimulation"], swiftSettings: common),
         .testTarget(name: "TidyTests", swiftSettings: common),
     ],
     swiftLanguageModes: [.v6],

@@ -38,11 +38,11 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A line and column of a file; both start at 1.
-struct Position: Hashable, Comparable {
-    var line: Int
-    var column: Int
+package struct Position: Hashable, Comparable, Sendable {
+    package var line: Int
+    package var column: Int
 
-    static func < (a: Position, b: Position) -> Bool { (a.line, a.column) < (b.line, b.column) }
+    package static func < (a: Position, b: Position) -> Bool { (a.line, a.column) < (b.line, b.column) }
 }
 
 /// Where something stands: its position, and the way to it through the keys.

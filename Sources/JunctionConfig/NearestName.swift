@@ -3,7 +3,7 @@
 /// The candidate with the smallest edit distance to `key` (insertion, deletion, replacement and swap of
 /// neighbours cost 1 each), or nil when none is near enough to be a slip of the hand. Ties go to the
 /// candidate that stands first.
-func nearestName(to key: String, among candidates: [String]) -> String? {
+package func nearestName(to key: String, among candidates: [String]) -> String? {
     let typed = Array(key.lowercased().unicodeScalars)
     let farthest = max(1, typed.count / 3)
     var best: (name: String, distance: Int)?

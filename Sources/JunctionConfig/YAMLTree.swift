@@ -2,45 +2,45 @@
 // ours. Yams' own error texts quote the file, which holds secrets, so none of them is passed on.
 internal import Yams
 
-struct YAMLNode {
-    struct Entry {
-        var key: String
-        var keyPosition: Position
-        var value: YAMLNode
+package struct YAMLNode {
+    package struct Entry {
+        package var key: String
+        package var keyPosition: Position
+        package var value: YAMLNode
     }
 
-    enum Content {
+    package enum Content {
         /// `plain` is false for a quoted or block text, which is never null.
         case scalar(String, plain: Bool)
         case sequence([YAMLNode])
         case mapping([Entry])
     }
 
-    var content: Content
-    var position: Position
+    package var content: Content
+    package var position: Position
 
-    var isNull: Bool {
+    package var isNull: Bool {
         guard case .scalar(let text, plain: true) = content else { return false }
         return ["", "~", "null", "Null", "NULL"].contains(text)
     }
 }
 
 /// A fault in the YAML itself, before any key has a meaning.
-struct YAMLFault {
-    var position: Position
-    var key: String
-    var message: String
+package struct YAMLFault {
+    package var position: Position
+    package var key: String
+    package var message: String
 }
 
-struct YAMLTree {
+package struct YAMLTree {
     /// Nil when the file is empty or could not be parsed.
-    var root: YAMLNode?
-    var faults: [YAMLFault] = []
+    package var root: YAMLNode?
+    package var faults: [YAMLFault] = []
 
     /// Aliases can make a small file unfold without end; a configuration this large is an accident.
     static let nodesMax = 200_000
 
-    init(parsing text: String) {
+    package init(parsing text: String) {
         // A "\r\n" is one Character in Swift; lines are easier to find without.
         var text = text.replacing("\r\n", with: "\n")
         // Yams stops at the first mapping with a key given twice. Each is reported and its second key put out

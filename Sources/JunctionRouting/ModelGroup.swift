@@ -240,6 +240,14 @@ final class ModelGroup: Sendable {
         withState { isStreaming ? $0.paceOfFirst.expected : $0.paceOfWhole.expected }
     }
 
+    /// A copy of what is counted, to look at in peace.
+    func snapshot(now: Instant) -> State {
+        withState { state in
+            state.advance(to: now)
+            return state
+        }
+    }
+
     func usage(now: Instant) -> [DeploymentUsage] {
         withState { state in
             state.advance(to: now)

@@ -44,13 +44,13 @@ func readConfiguration(_ file: String) throws -> ServerConfiguration {
 }
 
 /// The text of a file; ends the process with code 1 when it has none.
-private func contents(of file: String) throws -> String {
+func contents(of file: String, example: String = "router_config.yaml") throws -> String {
     let bytes: Data
     do {
         // Unlike Data(contentsOf:) this reads pipes too, as in check <(envsubst < template).
         bytes = try FileHandle(forReadingFrom: URL(filePath: file)).readToEnd() ?? Data()
     } catch {
-        printError("\(file): error: \(reason(for: error, file: file))\n")
+        printError("\(file): error: \(reason(for: error, file: file, example))\n")
         throw ExitCode(1)
     }
     if let text = String(validating: bytes, as: UTF8.self) { return text }
@@ -60,12 +60,12 @@ private func contents(of file: String) throws -> String {
     throw ExitCode(1)
 }
 
-private func reason(for error: any Error, file: String) -> String {
+private func reason(for error: any Error, file: String, _ example: String) -> String {
     let attributes = try? FileManager.default.attributesOfItem(
         atPath: URL(filePath: file).resolvingSymlinksInPath().path)
     if attributes?[.type] as? FileAttributeType == .typeDirectory {
         return
-            "This is a directory. Name the file in it, such as \(file.hasSuffix("/") ? file : file + "/")router_config.yaml."
+            "This is a directory. Name the file in it, such as \(file.hasSuffix("/") ? file : file + "/")\(example)."
     }
     switch (error as? CocoaError)?.code {
     case .fileReadNoSuchFile?: return "There is no such file."

@@ -18,5 +18,5 @@ struct Junction: AsyncParsableCommand {
             69: not found, 72: resource exhausted, 78: unavailable).
             """,
         version: "0.1.0",
-        subcommands: [Serve.self, Complete.self, Stream.self, Check.self])
+        subcommands: [Serve.self, Complete.self, Stream.self, Check.self, Simulate.self, Explain.self])
 }

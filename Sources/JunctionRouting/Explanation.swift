@@ -1,0 +1,148 @@
+// Why a call goes where it goes: for each deployment of its model groups what speaks against it, and how
+// often the strategy would choose it. Decides nothing: it asks those who do.
+
+/// Why a deployment is passed over.
+public enum Obstacle: Sendable, Equatable {
+    /// The call names another deployment of the model group.
+    case notAsked
+    /// It carries none of the call's tags.
+    case tags
+    /// The call's tokens would pass its limit; `counted` are used or reserved in this minute.
+    case tokens(limit: Int, counted: Int)
+    /// Its requests of this minute are used up.
+    case requests(limit: Int)
+    /// So many requests are under way there.
+    case parallelRequests(limit: Int)
+    /// It is left alone after failures.
+    case cooldown(until: Instant, Failure.Kind)
+    /// A deployment with a lower `order` is open.
+    case laterOrder
+}
+
+/// One deployment and its prospects.
+public struct Candidate: Sendable, Equatable {
+    /// Its index in `RouterConfiguration.deployments`.
+    public var deployment: Int
+    public var order: Int?
+    /// What speaks against it; empty: it may be chosen.
+    public var obstacles: [Obstacle]
+    /// How often it would be chosen, 0 to 1, as far as is known.
+    public var chance: Double
+    /// Its context window when that is smaller than the call's prompt may be. It is asked all the same:
+    /// only the provider knows, and what it refuses goes on to larger windows.
+    public var smallWindow: Int?
+}
+
+/// One model group that a call may go to.
+public struct GroupExplanation: Sendable, Equatable {
+    public var modelGroup: String
+    public var strategy: Strategy
+    /// In the order in which they are looked at: the lowest `order` first.
+    public var candidates: [Candidate]
+    /// Model groups tried when the prompt is too long, and when a content policy refused.
+    public var contextWindowFallbacks: [String]
+    public var contentPolicyFallbacks: [String]
+}
+
+/// Draws by which chances are estimated.
+private let draws = 10_000
+
+extension Router {
+    /// The asked model group, then the fallbacks in the order in which they would be tried.
+    public func explain(_ call: CallTraits, now: Instant) -> [GroupExplanation] {
+        let asked = target(call.modelGroup)
+        var plan: [Target] = []
+        var frontier = 0
+        var explanations = [explain(asked, call, now)]
+        while !call.disableFallbacks {
+            let here = frontier == 0 ? asked : plan[frontier - 1]
+            let own = frontier == 0 ? call.fallbacks.map(target(of:)) : []
+            let next = !call.fallbacks.isEmpty ? own : fallbacks.targets(of: here.modelGroup, .general)
+            plan.insert(contentsOf: next.filter { $0 != asked && !plan.contains($0) }, at: frontier)
+            if frontier >= min(plan.count, configuration.maxFallbacks) { break }
+            frontier += 1
+            explanations.append(explain(plan[frontier - 1], call, now))
+        }
+        return explanations
+    }
+
+    private func explain(_ target: Target, _ call: CallTraits, _ now: Instant) -> GroupExplanation {
+        let group = groups[target.modelGroup]
+        var request = PickRequest(
+            tokens: call.estimatedTokens, isStreaming: call.isStreaming,
+            timeLeft: (call.deadline ?? now + configuration.defaultDeadline) - now)
+        switch target {
+        case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
+        case .callersOverride: break
+        }
+        if configuration.enableTagFiltering { request.matching = group.places(matching: call.tags) }
+        func names(_ kind: FallbackKind) -> [String] {
+            if call.disableFallbacks { return [] }
+            return fallbacks.targets(of: target.modelGroup, kind).map { groups[$0.modelGroup].name }
+        }
+        return GroupExplanation(
+            modelGroup: group.name, strategy: group.strategy,
+            candidates: group.candidates(for: request, configuration.deployments, now: now),
+            contextWindowFallbacks: names(.contextWindow), contentPolicyFallbacks: names(.contentPolicy))
+    }
+}
+
+extension ModelGroup {
+    fileprivate func candidates(
+        for request: PickRequest, _ deployments: [Deployment], now: Instant
+    ) -> [Candidate] {
+        let state = snapshot(now: now)
+        var candidates = terms.indices.map { place in
+            let deployment = deployments[terms[place].deployment]
+            return Candidate(
+                deployment: terms[place].deployment, order: deployment.order,
+                obstacles: state.obstacles(place, request, now: now), chance: 0,
+                smallWindow: deployment.maxInputTokens.flatMap { $0 < request.tokens ? $0 : nil })
+        }
+        guard let open = tiers.first(where: { $0.contains { candidates[$0].obstacles.isEmpty } }) else {
+            return candidates
+        }
+        for place in open.upperBound..<candidates.count where candidates[place].obstacles.isEmpty {
+            candidates[place].obstacles.append(.laterOrder)
+        }
+        var random = RandomSource(seed: 1)
+        for _ in 0..<draws {
+            let choice = state.choose(
+                by: strategy, from: open, of: self, for: request, now: now, random: &random)
+            if let choice { candidates[choice].chance += 1 / Double(draws) }
+        }
+        return candidates
+    }
+}
+
+extension ModelGroup.State {
+    /// Whatever `isOpen` looks at, said in words.
+    fileprivate func obstacles(_ place: Int, _ request: PickRequest, now: Instant) -> [Obstacle] {
+        let slot = slots[place]
+        var found: [Obstacle] = []
+        if let only = request.only, only != place { found.append(.notAsked) }
+        if let matching = request.matching, !matching[place] { found.append(.tags) }
+        if request.tokens > slot.tokensLimit &- slot.tokensCounted {
+            found.append(.tokens(limit: slot.tokensLimit, counted: slot.tokensCounted))
+        }
+        if slot.requestsCounted >= slot.requestsLimit { found.append(.requests(limit: slot.requestsLimit)) }
+        if slot.inFlight >= slot.inFlightLimit { found.append(.parallelRequests(limit: slot.inFlightLimit)) }
+        if slot.coolingUntil > now {
+            found.append(.cooldown(until: slot.coolingUntil, health[place].cause))
+        }
+        return found
+    }
+}
+
+extension Strategy {
+    /// Which deployment it chooses, as the end of a sentence.
+    public var rule: String {
+        switch self {
+        case .usageBased: "the one with the least tokens used or reserved in this minute"
+        case .simpleShuffle: "one at random by weight, else rpm, else tpm"
+        case .leastBusy: "the one with the fewest calls under way"
+        case .latencyBased: "the one that answers fastest; one that was never asked comes first"
+        case .costBased: "the one whose tokens cost least; one of unknown price comes last"
+        }
+    }
+}
