@@ -8,31 +8,37 @@ struct Load: ParsableCommand {
         abstract: "Load a running router and report latency, throughput and errors.",
         discussion: """
             Examples:
-              junction load --model gpt-4o                             16 calls at once for 10 s
-              junction load --model gpt-4o --rate 500 --duration 30s   500 calls/s, whatever happens
-              junction load --model gpt-4o --stream --rate 50 --arrivals poisson --html report.html
+              junction load --model gpt-4o                 16 calls at once for 10 s
+              junction load --model gpt-4o --rate 500      500 calls/s, come what may
+              junction load --model gpt-4o --stream --rate 50 --html report.html
               junction load --mix mix.yaml --rate 100 --slo 'p99<50ms,errors<0.1%'
               junction load --model gpt-4o --rate 100 --find-max --slo 'p99<20ms'
               junction load --compare before.json after.json
 
-            With --rate, --steps or --replay the loop is open: calls start when they are due, and
-            their latency counts from then, so that a server that stands still shows in it. With
-            --concurrency it is closed: a call waits for an earlier one to end, as in a caller with a
-            fixed number of threads; such a load slows down with the server and hides its pauses.
+            With --rate, --steps or --replay the loop is open: calls start when they
+            are due, and their latency counts from then, so that a server that stands
+            still shows in it. With --concurrency it is closed: a call waits for an
+            earlier one to end, as in a caller with a fixed number of threads; such a
+            load slows down with the server and hides its pauses.
 
             A mix file is a YAML list, or JSON lines, of kinds of request:
-              - {model: gpt-4o, weight: 3, stream: true, prompt_bytes: "lognormal:800:1"}
+              - {model: gpt-4o, weight: 3, stream: true, prompt_bytes: 800}
               - {model: small, prompt_bytes: "uniform:100-500", max_tokens: 256}
-            prompt_bytes is N, uniform:LEAST-MOST, exponential:MEAN or lognormal:MEDIAN:SIGMA;
-            prompt and system are texts. What a kind leaves out is as the options say.
+            prompt_bytes is N, uniform:LEAST-MOST, exponential:MEAN or
+            lognormal:MEDIAN:SIGMA; prompt and system are texts. What a kind leaves
+            out is as the options say.
 
-            Objectives for --slo, each with < or > and a value: pNN (latency at a percentile, as p99
-            or p99.9), mean, max, ttft.pNN (first token), gap.pNN (between messages), errors (as
-            0.1%), rate (answered calls/s), tokens (completion tokens/s). Times have us, ms or s.
+            Objectives for --slo, each with < or > and a value:
+              pNN         latency at a percentile, as p99<50ms or p99.9<1s
+              mean, max   latency
+              ttft.pNN    time to first token; gap.pNN: between messages
+              errors      share of failed calls, as errors<0.1%
+              rate        answered calls a second; tokens: completion tokens a second
 
-            The report goes to standard output, progress and objectives to standard error.
-            Exit code 0; 1 when there is no router or a file is wrong; 2 when an objective is missed,
-            or calls failed and no objective speaks of errors; 64 wrong arguments.
+            The report goes to standard output, progress and objectives to standard
+            error. Exit code 0; 1 when there is no router or a file is wrong; 2 when an
+            objective is missed, no call was answered, or calls failed and no objective
+            speaks of errors; 64 wrong arguments.
             """)
 
     @Option(name: .shortAndLong, help: "The model group to ask.")

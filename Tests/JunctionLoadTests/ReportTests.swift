@@ -17,6 +17,9 @@ private func measured(calls: Int = 1000, sentLateMs: Int64 = 0, failures: Int = 
             tokens: 3, start: 0)
         measured.completionTokens += 3
     }
+    measured.answeredWhileSending = calls - failures
+    measured.tokensWhileSending = 3 * (calls - failures)
+    measured.examples = failures > 0 ? [14: Array("all of %22chat%22 failed".utf8)] : [:]
     measured.deployments = ["one <b>": calls - failures]
     measured.sendingSeconds = Double(calls) / 100
     return measured
@@ -59,7 +62,7 @@ struct ReportTests {
 
     @Test func theTextTellsWhatMatters() {
         let text = report(measured(failures: 100)).text()
-        for part in ["900 answered", "100 failed (10 %)", "UNAVAILABLE", "one <b>", "2 ms"] {
+        for part in ["900 answered", "100 failed (10 %)", "all of \"chat\" failed", "one <b>", "2 ms"] {
             #expect(text.contains(part), "\(part) is not in\n\(text)")
         }
     }

@@ -18,13 +18,14 @@ extension LoadReport {
             <style>\(Self.style)</style></head><body>
             <h1>junction load</h1>
             <p>\(escaped(address)): \(escaped(pacing)); \(short(seconds)) s after \(short(warmUpSeconds)) s of
-            warm-up, \(threads) threads, \(connections) connections, seed \(seed)</p>
+            warm-up. Threads: \(threads); connections: \(connections); seed: \(seed).</p>
             \(attention)<div class="facts">\(facts)</div>
             \(plots.joined())
             <h2>Times</h2>
             \(timesHTML)
             <h2>How calls ended</h2>
             \(countsHTML(("outcome", outcomes.sorted { $0.value > $1.value }.map { ($0.key, $0.value) })))
+            \(examplesHTML)
             <h2>Which deployment answered</h2>
             \(countsHTML(("deployment", deploymentShares)))
             </body></html>
@@ -81,6 +82,13 @@ extension LoadReport {
         return "<table>\(head)\(rows.joined())</table>"
     }
 
+    private var examplesHTML: String {
+        examples.sorted { $0.key < $1.key }.map {
+            "<p>\(escaped($0.key)), for one: \(escaped($0.value))</p>\n"
+        }
+        .joined()
+    }
+
     // MARK: Plots
 
     /// Time over percentile, the axis stretched towards 100 % as tails need it.
@@ -88,14 +96,14 @@ extension LoadReport {
         let colors = [blue, gray, green, amber, red]
         let lines = zip(measuredTimes, colors).map { measured, color in
             let points = measured.times.curve.map {
-                (x: nines($0[0], measured.times.count), y: max(1, $0[1]))
+                (x: nines($0[0], measured.times.count), y: $0[1])
             }
             let name = measured.name.replacing("latency, ", with: "")
             return PlotLine(name: name, color: color, points: points)
         }
         guard !lines.isEmpty else { return nil }
         let marks = [0.0, 50, 90, 99, 99.9, 99.99, 99.999].map {
-            (x: nines($0, 1 << 30), label: short5($0) + " %")
+            (x: nines($0, 1 << 30), label: percentileName($0) + " %")
         }
         let farthest = lines.flatMap { $0.points.map(\.x) }.max() ?? 1
         return Plot(
@@ -115,7 +123,7 @@ extension LoadReport {
     }
 
     private var ratePlot: Plot? {
-        overTime(
+        wholeSeconds.overTime(
             "Calls each second", label: short, isLogarithmic: false,
             [
                 ("started", gray, { Double($0.started) }), ("answered", blue, { Double($0.succeeded) }),
@@ -126,10 +134,17 @@ extension LoadReport {
 
     private var tokensPlot: Plot? {
         if completionTokens == 0 { return nil }
-        return overTime(
+        return wholeSeconds.overTime(
             "Completion tokens each second", label: short, isLogarithmic: false,
             [("tokens", green, { Double($0.tokens) })]
         ) { _ in true }
+    }
+
+    /// Without what came in the last part of a second, and after the end.
+    private var wholeSeconds: LoadReport {
+        var report = self
+        if seconds >= 1 { report.timeline = Array(timeline.prefix(Int(seconds + 0.01))) }
+        return report
     }
 
     private func overTime(
@@ -138,7 +153,7 @@ extension LoadReport {
     ) -> Plot? {
         let seconds = timeline.enumerated().filter { isShown($0.element) }
         guard !seconds.isEmpty else { return nil }
-        let step = max(1, timeline.count / 8)
+        let step = (timeline.count + 7) / 8
         let marks = stride(from: 0, to: timeline.count, by: step).map { (x: Double($0), label: "\($0)") }
         return Plot(
             title: title,
@@ -156,6 +171,6 @@ private func nines(_ percentile: Double, _ count: Int) -> Double {
 }
 
 /// A percentile with all its digits.
-private func short5(_ percentile: Double) -> String {
+private func percentileName(_ percentile: Double) -> String {
     percentile == percentile.rounded() ? "\(Int(percentile))" : "\(percentile)"
 }

@@ -23,6 +23,8 @@ final class LoadCall: HTTP2StreamHandler {
     private(set) var completionTokens = 0
     private var hasRoute = false
     private var isMalformed = false
+    /// `grpc-message` as it came, percent-encoded; only errors have one.
+    private(set) var errorMessage: [UInt8]?
     /// The five bytes before a message, as far as they have come, the newest lowest.
     private var prefix: UInt64 = 0
     private var prefixCount = 0
@@ -51,6 +53,7 @@ final class LoadCall: HTTP2StreamHandler {
         completionTokens = 0
         hasRoute = false
         isMalformed = false
+        errorMessage = nil
         prefixCount = 0
         messageSeen = 0
         messageLength = 0
@@ -71,11 +74,13 @@ final class LoadCall: HTTP2StreamHandler {
     // MARK: What the transport tells
 
     func received(headerName name: Span<UInt8>, value: Span<UInt8>) {
-        // Only `:status` and `grpc-status` are of interest; each is known by its length and one letter.
+        // `:status`, `grpc-status`, `grpc-message`: each is known by its length and one letter.
         if name.count == 7, name[1] == UInt8(ascii: "s") {
             httpStatus = number(value)
         } else if name.count == 11, name[5] == UInt8(ascii: "s") {
             grpcStatus = number(value)
+        } else if name.count == 12, name[5] == UInt8(ascii: "m") {
+            errorMessage = value.indices.map { value[$0] }
         }
     }
 

@@ -40,7 +40,7 @@ extension LoadReport {
     /// Why the rate that was offered was not served, whatever the objectives say; nil when it was.
     public var shortfall: String? {
         if lateness.p99Us > 20_000 {
-            return "calls were sent \(time(Double(lateness.p99Us))) late (p99): the tool is the limit here"
+            return "calls were sent \(time(Double(lateness.p99Us))) late (p99): tool or machine are too slow"
         }
         if Double(succeeded + failed) < 0.98 * Double(started) { return "not all calls ended" }
         return nil

@@ -59,6 +59,11 @@ struct Measurements: Sendable {
     var fallbacks = 0
     var attempts = 0
     var deployments: [String: Int] = [:]
+    /// Of each outcome but success, the message of one call, percent-encoded.
+    var examples: [Int: [UInt8]] = [:]
+    /// What came in the time in which calls were started: what comes later says nothing of the rate.
+    var answeredWhileSending = 0
+    var tokensWhileSending = 0
     var seconds: [Second] = []
     /// How long counted calls were started.
     var sendingSeconds = 0.0
@@ -79,6 +84,9 @@ struct Measurements: Sendable {
         completionTokens += other.completionTokens
         fallbacks += other.fallbacks
         attempts += other.attempts
+        examples.merge(other.examples) { first, _ in first }
+        answeredWhileSending += other.answeredWhileSending
+        tokensWhileSending += other.tokensWhileSending
         sendingSeconds = max(sendingSeconds, other.sendingSeconds)
         deployments.merge(other.deployments, uniquingKeysWith: +)
         for (index, second) in other.seconds.enumerated() {

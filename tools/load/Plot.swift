@@ -47,11 +47,13 @@ struct Plot {
             <text x="\(Int(Plot.left))" y="20" class="title">\(escaped(title))</text>
 
             """
-        for (index, line) in lines.enumerated() {
-            let x = Plot.left + Double(index) * 170
+        var x = Plot.left
+        for line in lines {
             svg += "<line x1=\"\(n(x))\" x2=\"\(n(x + 18))\" y1=\"38\" y2=\"38\" "
             svg += "stroke=\"\(line.color)\"/>"
             svg += "<text x=\"\(n(x + 24))\" y=\"42\">\(escaped(line.name))</text>\n"
+            // Room for the name at some 6.6 units a letter.
+            x += 34 + 6.6 * Double(line.name.count)
         }
         for tick in ticks {
             let y = n(place(tick, ticks))

@@ -45,6 +45,11 @@ public struct LoadReport: Codable, Sendable, Equatable {
     public var failed = 0
     /// Calls by how they ended: gRPC's names, and CONNECTION_LOST, MALFORMED_ANSWER, UNANSWERED.
     public var outcomes: [String: Int] = [:]
+    /// Of each failure, what one call was told.
+    public var examples: [String: String] = [:]
+    /// Calls answered and completion tokens received each second, while calls were started.
+    public var callsPerSecond = 0.0
+    public var tokensPerSecond = 0.0
     /// Answered calls from the intended start; from the sending; and failed calls from the intended start.
     public var latency = Times()
     public var service = Times()
@@ -67,10 +72,7 @@ public struct LoadReport: Codable, Sendable, Equatable {
 
     public init() {}
 
-    /// Answered calls a second.
-    public var callsPerSecond: Double { seconds > 0 ? Double(succeeded) / seconds : 0 }
     public var offeredPerSecond: Double { seconds > 0 ? Double(started) / seconds : 0 }
-    public var tokensPerSecond: Double { seconds > 0 ? Double(completionTokens) / seconds : 0 }
     /// The share of failed calls among those that ended, 0 to 1.
     public var errorShare: Double {
         succeeded + failed > 0 ? Double(failed) / Double(succeeded + failed) : 0
@@ -100,6 +102,14 @@ extension LoadReport {
         failed = measured.outcomes.dropFirst().reduce(0, +)
         for (index, count) in measured.outcomes.enumerated() where count > 0 {
             outcomes[outcomeName(index)] = count
+        }
+        for (index, message) in measured.examples {
+            let text = String(decoding: message, as: UTF8.self)
+            examples[outcomeName(index)] = text.removingPercentEncoding ?? text
+        }
+        if seconds > 0 {
+            callsPerSecond = Double(measured.answeredWhileSending) / seconds
+            tokensPerSecond = Double(measured.tokensWhileSending) / seconds
         }
         latency = Times(measured.latency)
         service = Times(measured.service)

@@ -67,7 +67,7 @@ extension LoadReport {
         [
             (isOpenLoop ? "latency, from the intended start" : "latency", latency),
             ("latency, from the sending", isOpenLoop ? service : Times()),
-            ("time to first token", firstToken), ("between messages", gaps), ("failed calls", failures),
+            ("first token", firstToken), ("between messages", gaps), ("failed calls", failures),
         ].filter { $0.times.count > 0 }
     }
 
@@ -112,7 +112,8 @@ extension LoadReport {
         for (name, calls) in outcomes.sorted(by: { $0.value > $1.value }) {
             table.add([name, grouped(calls)])
         }
-        return "\n" + table.text
+        let said = examples.sorted { $0.key < $1.key }.map { "\($0.key), for one: \($0.value)\n" }
+        return "\n" + table.text + said.joined()
     }
 
     private var deploymentsTable: String {

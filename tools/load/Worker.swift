@@ -40,7 +40,6 @@ final class Worker {
     let arena = Arena()
     var measured = Measurements()
 
-    private var nowOfTurn: (turn: Int, now: Int64) = (-1, 0)
     private let warmUpEnd: Int64
     private let sendingEnd: Int64
     private let callsMax: Int
@@ -72,14 +71,9 @@ final class Worker {
         ])
     }
 
-    /// Nanoseconds since the start of the run; one value a turn.
-    var now: Int64 {
-        if nowOfTurn.turn != loop.turns { nowOfTurn = (loop.turns, nanoseconds(loop.now - origin)) }
-        return nowOfTurn.now
-    }
-
-    /// The time by the clock, where the turn may have gone on for a while.
-    private var exactNow: Int64 { nanoseconds(ContinuousClock.now - origin) }
+    /// Nanoseconds since the start of the run, by the clock and not by the turn: a turn with many answers
+    /// takes a while.
+    var now: Int64 { nanoseconds(ContinuousClock.now - origin) }
 
     // MARK: Connections
 
@@ -171,7 +165,7 @@ final class Worker {
     /// Starts what is due by now and sets the alarm for what comes next.
     private func startDueCalls() {
         guard isSending, let alarm else { return }
-        var now = exactNow
+        var now = self.now
         // Not for ever: answers must be read between.
         for _ in 0..<256 {
             guard let due = nextArrival, due <= now, isSending else { break }
@@ -181,9 +175,11 @@ final class Worker {
             nextArrival = arrivals?.next().map { Int64($0 * 1e9) }
         }
         guard isSending else { return }
-        now = exactNow
+        now = self.now
         if let nextArrival {
             alarm.set(afterNanoseconds: nextArrival - now)
+        } else if now < sendingEnd {
+            alarm.set(afterNanoseconds: sendingEnd - now)
         } else {
             stopSending()
         }
@@ -192,7 +188,7 @@ final class Worker {
     private func payOwedCalls() {
         while callsOwed > 0, isSending, anyConnection() != nil {
             callsOwed -= 1
-            let now = exactNow
+            let now = self.now
             start(intended: now, now: now)
         }
     }
@@ -239,6 +235,9 @@ final class Worker {
         if call.isCounted {
             measured.bytesSent += call.bytesSent
             measured.bytesReceived += call.bytesReceived
+            if outcome != 0, measured.examples[outcome] == nil {
+                measured.examples[outcome] = call.errorMessage
+            }
             count(outcome, intended: call.intended, sent: call.sent, tokens: call.completionTokens)
         }
         pool.append(call)
@@ -256,6 +255,10 @@ final class Worker {
     private func count(_ outcome: Int, intended: Int64, sent: Int64, tokens: Int) {
         measured.record(
             outcome: outcome, intended: intended, sent: sent, ended: now, tokens: tokens, start: warmUpEnd)
+        if outcome == 0, isSending {
+            measured.answeredWhileSending += 1
+            measured.tokensWhileSending += tokens
+        }
         progress.tokens += tokens
         if outcome == 0 { progress.succeeded += 1 } else { progress.failed += 1 }
     }
