@@ -74,6 +74,11 @@ let package = Package(
                 "JunctionService", argumentParser,
             ], swiftSettings: pure),
 
+        // What measures it.
+        .executableTarget(
+            name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
+            swiftSettings: pure),
+
         // What tests it.
         .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),
         .target(

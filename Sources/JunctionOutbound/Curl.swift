@@ -120,7 +120,8 @@ final class CurlHandle {
         set(CURLOPT_POST, 1)
         set(CURLOPT_NOSIGNAL, 1)
         "http,https".withCString { set(CURLOPT_PROTOCOLS_STR, pointer: $0) }
-        // Neither a proxy from the environment, nor a redirect, nor a .netrc: the configuration alone decides.
+        // Neither a proxy from the environment, nor a redirect, nor a .netrc: the configuration alone
+        // decides.
         "".withCString { set(CURLOPT_PROXY, pointer: $0) }
         set(CURLOPT_FOLLOWLOCATION, 0)
         set(CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))
@@ -209,7 +210,8 @@ final class CurlHandle {
 
     fileprivate func result(_ code: CURLcode) -> CurlResult {
         if code == CURLE_OK { return .complete }
-        let message = errorText.pointee != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
+        let message =
+            errorText.pointee != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
         return .failed(CurlCode(rawValue: code.rawValue), message: message)
     }
 }

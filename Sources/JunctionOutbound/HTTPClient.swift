@@ -1,12 +1,13 @@
 // Requests to providers on one event loop: starts, ends and resumes transfers in one batch a turn, and gives
-// libcurl its sockets' events and its time. Knows no libcurl type; time-outs beyond connecting are its owner's.
+// libcurl its sockets' events and its time. Knows no libcurl type; time-outs beyond connecting are its
+// owner's.
 import JunctionTransport
 
-/// Sends requests and keeps their connections. Confined to its loop; make and drop it on the loop's thread. When
-/// it goes, transfers under way end without a word.
+/// Sends requests and keeps their connections. Confined to its loop; make and drop it on the loop's thread.
+/// When it goes, transfers under way end without a word.
 ///
-/// A connection that was kept and turns out dead before any byte of an answer came is replaced by libcurl itself:
-/// the request is sent again, once, on a new one.
+/// A kept connection that turns out dead before any byte of an answer came is replaced by libcurl itself: it
+/// sends the request again on another one. A new connection that dies so is a failure, `.reset`.
 public final class HTTPClient {
     private let loop: EventLoop
     let sockets: HTTPSockets
@@ -67,7 +68,8 @@ public final class HTTPClient {
     // MARK: The end of a turn
 
     private func endTurn() {
-        // Bounded, so that transfers that fail at once and are sent again cannot keep the loop from its sockets.
+        // Bounded, so that transfers that fail at once and are sent again cannot keep the loop from its
+        // sockets.
         for _ in 0..<8 {
             if queue.isEmpty && !isDueNow { return }
             serveQueue()
@@ -140,7 +142,9 @@ public final class HTTPClient {
         // A timer that fires too early is cheaper than one that moves with each call.
         if let timerDue, timerDue <= due { return }
         timerDue = due
-        if let timer { timer.reschedule(after: delay) } else {
+        if let timer {
+            timer.reschedule(after: delay)
+        } else {
             timer = loop.schedule(after: delay) { [unowned self] in self.timerFired() }
         }
     }

@@ -25,8 +25,8 @@ public struct HTTPOptions: Sendable {
     }
 }
 
-/// One URL with one set of headers, to which bodies are POSTed. Confined to one loop, as the client is; may be
-/// made anew for one call (a caller's own key): connections belong to the client, not to the endpoint.
+/// One URL with one set of headers, to which bodies are POSTed. Confined to one loop, as the client is; may
+/// be made anew for one call (a caller's own key): connections belong to the client, not to the endpoint.
 public final class HTTPEndpoint {
     /// Idle handles kept; more are needed only while more calls are under way.
     private static let idleHandlesMax = 1024
@@ -36,9 +36,11 @@ public final class HTTPEndpoint {
     private let headers: CurlHeaders
     private(set) var idle: [CurlHandle] = []
 
-    /// - Parameter headers: sent as they are, beside `Content-Type: application/json` unless they have their own.
-    /// - Throws: `.invalidEndpoint` when the URL is not an absolute http or https one, or has user information
-    ///   or a fragment, or when a header could not be sent as one line. The message quotes no value.
+    /// - Parameter headers: sent as they are, beside `Content-Type: application/json` unless they have their
+    ///   own.
+    /// - Throws: `.invalidEndpoint` when the URL is not an absolute http or https one, or has user
+    ///   information or a fragment, or when a header could not be sent as one line. The message quotes no
+    ///   value.
     public init(
         url: String, headers: [(String, String)], options: HTTPOptions = HTTPOptions()
     ) throws(HTTPFailure) {
@@ -61,7 +63,8 @@ public final class HTTPEndpoint {
         let isName = !name.isEmpty && name.utf8.allSatisfy { isTokenByte($0) }
         guard isName else { throw HTTPFailure(.invalidEndpoint, message: "a header's name is not one") }
         guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }) else {
-            throw HTTPFailure(.invalidEndpoint, message: "the value of header \(name) has a control character")
+            throw HTTPFailure(
+                .invalidEndpoint, message: "the value of header \(name) has a control character")
         }
         // libcurl's way to write a header without value; `Name:` would take the header away.
         return value.utf8.allSatisfy { $0 == 0x20 || $0 == 0x09 } ? "\(name);" : "\(name): \(value)"

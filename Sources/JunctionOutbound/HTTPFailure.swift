@@ -14,8 +14,8 @@ public struct HTTPFailure: Error, Sendable, Equatable {
         case tls
         /// No connection within the connect time-out.
         case timeout
-        /// The connection, or the stream on it, ended early. `beforeResponse`: no byte of an answer had come, on
-        /// a connection that was new or after libcurl's own second try on a new one.
+        /// The connection, or the stream on it, ended early. `beforeResponse`: no byte of an answer had come,
+        /// on a connection that was new or after libcurl's own second try on a new one.
         case reset(beforeResponse: Bool)
         /// What came is not HTTP as it must be.
         case `protocol`
@@ -39,8 +39,8 @@ public enum HTTPEnd: Sendable, Equatable {
     case failed(HTTPFailure)
 }
 
-/// What a transfer tells, on its loop's thread. Never from inside `send`, `cancel`, `pause`, `resume` or `letGo`;
-/// all of these may be called from inside these methods, for this transfer and for others.
+/// What a transfer tells, on its loop's thread. Never from inside `send`, `cancel`, `pause`, `resume` or
+/// `letGo`; all of these may be called from inside these methods, for this transfer and for others.
 public protocol HTTPHandler: AnyObject {
     /// The status of the final answer; those of interim answers (1xx) are not told.
     func received(status: Int)

@@ -1,5 +1,6 @@
 // libcurl's sockets on the event loop. A connection's socket stays registered from call to call, since each
-// change costs a system call; whatever nobody reads is then disarmed, since a level-triggered loop would spin.
+// change costs a system call; whatever nobody reads is then disarmed, since a level-triggered loop would
+// spin.
 import Glibc
 import JunctionTransport
 
@@ -82,8 +83,8 @@ final class HTTPSockets {
 
     private func became(_ ready: Interest, _ descriptor: Int32) {
         let socket = sockets[Int(descriptor)]
-        // On an idle connection the provider said something, most often that it closes it. What it says, such as
-        // a 408, libcurl would take for the answer to the next request; so this connection gets none.
+        // On an idle connection the provider said something, most often that it closes it. What it says, such
+        // as a 408, libcurl would take for the answer to the next request; so this connection gets none.
         if socket.isIdle { shutdown(descriptor, Int32(SHUT_RDWR)) }
         // Nobody reads what came, or the transfer is paused.
         if !ready.isSubset(of: socket.wanted), let watch = socket.watch { change(watch, to: socket.wanted) }

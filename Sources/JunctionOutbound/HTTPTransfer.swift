@@ -51,8 +51,8 @@ public final class HTTPTransfer {
         client.attend(self)
     }
 
-    /// Asks for no more of the body. At most one buffer of libcurl's (16 KiB) is read before it stops; then the
-    /// provider is held back by its own full socket.
+    /// Asks for no more of the body. At most one buffer of libcurl's (16 KiB) is read before it stops; then
+    /// the provider is held back by its own full socket.
     public func pause() { isPaused = true }
 
     /// Asks for more of the body, after `pause`.
@@ -61,8 +61,8 @@ public final class HTTPTransfer {
         if isHeld && phase == .running { client.attend(self) }
     }
 
-    /// The handler is told nothing more. What is left of the body is read and thrown away, so that the connection
-    /// can be used again; if that takes more than 64 KiB or 2 seconds, the connection is closed.
+    /// The handler is told nothing more. What is left of the body is read and thrown away, so that the
+    /// connection can be used again; if that takes more than 64 KiB or 2 seconds, the connection is closed.
     public func letGo() {
         guard phase != .over, !isCancelled, !isUnwanted else { return }
         handler = nil
@@ -140,7 +140,9 @@ public final class HTTPTransfer {
     /// Bounds how long an unwanted rest may take.
     func limitUnwanted(on loop: EventLoop) {
         guard isUnwanted, unwantedTimer == nil else { return }
-        unwantedTimer = loop.schedule(after: endpoint.options.unwantedTimeout) { [weak self] in self?.cancel() }
+        unwantedTimer = loop.schedule(after: endpoint.options.unwantedTimeout) { [weak self] in
+            self?.cancel()
+        }
     }
 
     /// Tells the handler the end, if it still listens.

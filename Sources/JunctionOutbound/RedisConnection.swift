@@ -18,7 +18,9 @@ public final class RedisConnection {
     public init(host: String, port: Int, password: String? = nil, timeout: Duration) throws(RedisFailure) {
         let microseconds = max(1, Int(timeout / .microseconds(1)))
         let limit = timeval(tv_sec: microseconds / 1_000_000, tv_usec: microseconds % 1_000_000)
-        guard let context = redisConnectWithTimeout(host, Int32(port), limit) else { fatalError("out of memory") }
+        guard let context = redisConnectWithTimeout(host, Int32(port), limit) else {
+            fatalError("out of memory")
+        }
         self.context = context
         if context.pointee.err != 0 { throw failure() }
         redisSetTimeout(context, limit)
@@ -30,16 +32,20 @@ public final class RedisConnection {
     /// Returns when Redis has answered.
     public func ping() throws(RedisFailure) {
         let answer = try command(["PING"])
-        guard answer == "PONG" else { throw RedisFailure(message: "Redis answered a ping with something else") }
+        guard answer == "PONG" else {
+            throw RedisFailure(message: "Redis answered a ping with something else")
+        }
     }
 
     /// Sends one command and waits for its answer, which must be a status or a text.
     private func command(_ words: [String]) throws(RedisFailure) -> String {
         let copies = words.map { strdup($0) }
-        defer { copies.forEach { free($0) } }
+        defer { for copy in copies { free(copy) } }
         var pointers = copies.map { UnsafePointer<CChar>($0) }
         let lengths = words.map { $0.utf8.count }
-        guard let raw = redisCommandArgv(context, Int32(words.count), &pointers, lengths) else { throw failure() }
+        guard let raw = redisCommandArgv(context, Int32(words.count), &pointers, lengths) else {
+            throw failure()
+        }
         defer { freeReplyObject(raw) }
         let reply = raw.assumingMemoryBound(to: redisReply.self).pointee
         let text = reply.str.map { String(cString: $0) } ?? ""

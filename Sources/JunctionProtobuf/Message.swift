@@ -37,9 +37,12 @@ extension MessageView {
 
     /// The message on the wire.
     public func encoded() -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: encodedSize) { buffer, count in
-            count = encodedSize
-            if count > 0 { encode(into: buffer.baseAddress!) }
+        let size = encodedSize
+        // The memory of all empty arrays is one: making one by hand would write to it.
+        if size == 0 { return [] }
+        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            encode(into: buffer.baseAddress!)
+            count = size
         }
     }
 

@@ -26,7 +26,8 @@ enum Target: Sendable, Equatable {
 
     var modelGroup: Int {
         switch self {
-        case .modelGroup(let index, _), .configuredOverride(_, let index, _), .callersOverride(_, let index, _):
+        case .modelGroup(let index, _), .configuredOverride(_, let index, _),
+            .callersOverride(_, let index, _):
             index
         }
     }

@@ -47,7 +47,9 @@ struct Health {
             failuresInARow += 1
         }
         // The provider's word outranks ours, also on the last deployment that is left.
-        if let wait = failure.retryAfter, wait > .zero, failure.kind == .rateLimited || failure.kind == .overloaded {
+        if let wait = failure.retryAfter, wait > .zero,
+            failure.kind == .rateLimited || failure.kind == .overloaded
+        {
             return cool(for: min(wait, CooldownPolicy.longestRetryAfter), failure.kind, judged: false)
         }
         switch failure.kind {
@@ -56,7 +58,9 @@ struct Health {
             return policy.time > .zero ? cool(for: policy.time, failure.kind, judged: false) : nil
         default:
             guard policy.time > .zero, !isLastUsable else { return nil }
-            guard failure.kind == .rateLimited || policy.isTooMany(failures, of: answers + failures, failuresInARow)
+            guard
+                failure.kind == .rateLimited
+                    || policy.isTooMany(failures, of: answers + failures, failuresInARow)
             else { return nil }
             return cool(for: policy.time, failure.kind, judged: failure.kind != .rateLimited)
         }

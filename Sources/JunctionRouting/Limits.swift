@@ -26,7 +26,7 @@ struct Slot {
     }
 
     func minuteHasRoom(for tokens: Int) -> Bool {
-        tokens <= tokensLimit - tokensCounted && requestsCounted < requestsLimit
+        tokens <= tokensLimit &- tokensCounted && requestsCounted < requestsLimit
     }
 
     mutating func startMinute() {

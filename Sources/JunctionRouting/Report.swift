@@ -51,20 +51,24 @@ public struct AttemptReport: Sendable, Equatable {
 public struct AttemptList: RandomAccessCollection, Sendable, Equatable {
     private var first: AttemptReport?
     private var others: [AttemptReport] = []
+    public private(set) var count = 0
 
     public var startIndex: Int { 0 }
-    public var endIndex: Int { first == nil ? 0 : 1 + others.count }
+    public var endIndex: Int { count }
 
-    public internal(set) subscript(position: Int) -> AttemptReport {
-        get {
-            guard let first else { preconditionFailure("no such attempt") }
-            return position == 0 ? first : others[position - 1]
-        }
-        set { if position == 0 { first = newValue } else { others[position - 1] = newValue } }
+    public subscript(position: Int) -> AttemptReport {
+        precondition(position < count, "no such attempt")
+        if position == 0, let first { return first }
+        return others[position - 1]
+    }
+
+    mutating func withLast<Result>(_ change: (inout AttemptReport) -> Result) -> Result {
+        count == 1 ? change(&first!) : change(&others[others.count - 1])
     }
 
     mutating func append(_ attempt: AttemptReport) {
-        if first == nil { first = attempt } else { others.append(attempt) }
+        if count == 0 { first = attempt } else { others.append(attempt) }
+        count += 1
     }
 }
 
@@ -87,12 +91,15 @@ public struct RouteReport: Sendable {
 /// | `contentPolicy` | a provider's content policy refused | INVALID_ARGUMENT |
 /// | `noMatchingDeployment` | no deployment carries a tag of the call | INVALID_ARGUMENT |
 /// | `unauthenticated` | the caller's own key was refused | UNAUTHENTICATED |
-/// | `limited` | every deployment is at its limit, ours or its provider's | RESOURCE_EXHAUSTED, with `retryAfter` |
+/// | `limited` | every deployment is at its limit, ours or its provider's | RESOURCE_EXHAUSTED |
 /// | `unavailable` | every deployment failed or is cooling down | UNAVAILABLE |
 /// | `providerAuthentication` | the same, the last since a configured key was refused | UNAVAILABLE |
-/// | `streamInterrupted` | it failed after the first content had reached the caller | UNAVAILABLE, not to be retried blindly |
+/// | `streamInterrupted` | it failed after the first content had reached the caller | UNAVAILABLE |
 /// | `deadlineExceeded` | the caller's deadline passed | DEADLINE_EXCEEDED |
 /// | `cancelled` | the caller gave up | CANCELLED |
+///
+/// `retryAfter` is known for `limited` and `unavailable` only: after an interrupted stream, a call made again
+/// is charged again.
 ///
 /// When several attempts failed in different ways the last decides; but a limit met after a failure does
 /// not hide the failure.
@@ -134,7 +141,8 @@ extension RouteFailure.Outcome {
             let frees = retryAfter.map { "; one frees in \($0.rounded) s" } ?? ""
             return "Every deployment of \(modelGroup) is at its limit\(frees)\(because)."
         case .unavailable: return "No deployment of \(modelGroup) could answer\(because)."
-        case .providerAuthentication: return "No deployment of \(modelGroup) could answer; a configured key was refused."
+        case .providerAuthentication:
+            return "No deployment of \(modelGroup) could answer; a configured key was refused."
         case .streamInterrupted: return "The stream broke off after its first content\(because)."
         case .deadlineExceeded: return "The deadline passed before \(modelGroup) answered."
         case .cancelled: return "The caller gave up."

@@ -38,7 +38,9 @@ struct Remedy: Sendable {
         _ same: SameDeployment, _ others: OtherDeployments, _ fallback: FallbackKind?, _ health: HealthEffect,
         _ outcome: RouteFailure.Outcome
     ) {
-        (self.same, self.others, self.fallback, self.health, self.outcome) = (same, others, fallback, health, outcome)
+        (self.same, self.others, self.fallback, self.health, self.outcome) = (
+            same, others, fallback, health, outcome
+        )
     }
 
     init(of kind: Failure.Kind, usesCallersKey: Bool = false) {

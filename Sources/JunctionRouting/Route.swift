@@ -114,11 +114,11 @@ public struct Route: ~Copyable {
         _ failure: Failure, usage: TokenUsage? = nil, now: Instant, random: inout RandomSource
     ) -> Action {
         guard phase == .attempting else { return .none }
-        let duration = endAttempt(failure, now)
-        settle(usage, .failed(failure, after: duration, isStreaming: call.isStreaming), now)
+        let (time, _) = endAttempt(failure, now)
+        settle(usage, .failed(failure, after: time, isStreaming: call.isStreaming), now)
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
         if isCommitted { return reply(.streamInterrupted, failure.message, now) }
-        let remedy = Remedy(of: failure.kind, usesCallersKey: target(visit).usesCallersKey)
+        let remedy = remedy(failure.kind)
         note(remedy.outcome)
         if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
         if remedy.fallback == nil { return reply(remedy.outcome, failure.message, now) }
@@ -129,7 +129,7 @@ public struct Route: ~Copyable {
     public mutating func committed(now: Instant) {
         guard phase == .attempting, !isCommitted else { return }
         isCommitted = true
-        attempts[attempts.count - 1].timeToFirstToken = now - attempts[attempts.count - 1].startedAt
+        attempts.withLast { $0.timeToFirstToken = now - $0.startedAt }
     }
 
     /// The attempt under way answered.
@@ -137,10 +137,11 @@ public struct Route: ~Copyable {
         guard phase == .attempting else { return }
         phase = .over
         hasAnswered = true
-        let duration = endAttempt(nil, now)
-        let time = call.isStreaming ? attempts[attempts.count - 1].timeToFirstToken : duration
+        let (whole, first) = endAttempt(nil, now)
+        let time = call.isStreaming ? first : whole
         settle(
-            usage, .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming), now)
+            usage, .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming),
+            now)
     }
 
     /// The moment that `wait` named has come.
@@ -179,11 +180,11 @@ public struct Route: ~Copyable {
 
     /// Asks a deployment again that failed in a way that may pass.
     private mutating func attemptAgain(_ now: Instant, _ random: inout RandomSource) -> Action? {
-        guard let last = attempts.last, last.visit == visit, let failure = last.outcome, isOpen(.again, now) else {
+        guard let last = here.last, let failure = attempts[last].outcome, isOpen(.again, now) else {
             return nil
         }
-        if Remedy(of: failure.kind).same == .onceAtOnce, mayPass(last) {
-            return attempt(.again, only: last.place, now, &random)
+        if remedy(failure.kind).same == .onceAtOnce, mayPass(last) {
+            return attempt(.again, only: attempts[last].place, now, &random)
         }
         let delay = BackOff.delay(round: backOffs, random: &random)
         guard now + delay < deadline else { return nil }
@@ -209,7 +210,9 @@ public struct Route: ~Copyable {
     private mutating func lastResort(
         _ now: Instant, _ random: inout RandomSource, hasWaited: Bool = false
     ) -> Action {
-        if let action = attemptAnywhere(.elsewhere, now, &random) ?? attemptAnywhere(.whenReturned, now, &random) {
+        if let action = attemptAnywhere(.elsewhere, now, &random)
+            ?? attemptAnywhere(.whenReturned, now, &random)
+        {
             return action
         }
         if hasWaited, let action = attemptAnywhere(.inSpiteOfJudgement, now, &random) { return action }
@@ -256,9 +259,13 @@ public struct Route: ~Copyable {
         guard var request = request(choice, now), request.timeLeft > .zero else { return nil }
         let target = target(visit)
         if case .callersOverride(let index, _, let deployment) = target {
-            if !request.excluded.isEmpty { return nil }
+            if !request.excluded.isEmpty || choice == .whenReturned && now < returnsAt(now) ?? now {
+                return nil
+            }
             let what = AttemptTarget.override(index: index, deployment: deployment)
-            return begin(what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0), now)
+            return begin(
+                what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0),
+                now)
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
@@ -280,7 +287,8 @@ public struct Route: ~Copyable {
         phase = .attempting
         attempts.append(
             AttemptReport(
-                target: what, modelGroup: target(visit).modelGroup, outcome: nil, startedAt: now, duration: .zero,
+                target: what, modelGroup: target(visit).modelGroup, outcome: nil, startedAt: now,
+                duration: .zero,
                 timeToFirstToken: nil, visit: visit, place: place))
         return .attempt(Attempt(target: what, timeout: timeout))
     }
@@ -290,7 +298,8 @@ public struct Route: ~Copyable {
     /// needs more, and what follows can do with less or could not answer in the other half anyway.
     ///
     /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
-    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration {
+    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration
+    {
         let configuration = router.configuration
         let own = deployment.map { configuration.deployments[$0] }
         let whole = own?.timeout
@@ -298,23 +307,26 @@ public struct Route: ~Copyable {
             call.isStreaming
             ? own?.streamTimeout ?? whole ?? configuration.streamTimeout ?? configuration.timeout
             : whole ?? configuration.timeout
-        let half = timeLeft / 2
+        let half = timeLeft.half
         if limit <= half { return limit }
         if others, attemptsHere < retriesSet ?? .max, expected <= half.seconds { return half }
         guard let next = upcoming else { return min(limit, timeLeft) }
         let nextExpected =
-            next.usesCallersKey ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
+            next.usesCallersKey
+            ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
         if nextExpected == 0 { return half }
         return min(limit, max(half, min(.seconds(2 * expected), timeLeft - .seconds(2 * nextExpected))))
     }
 
-    /// Completes the report of the attempt under way. How long it took.
-    private mutating func endAttempt(_ failure: Failure?, _ now: Instant) -> Duration {
-        let last = attempts.count - 1
-        let duration = now - attempts[last].startedAt
-        attempts[last].outcome = failure
-        attempts[last].duration = duration
-        return duration
+    /// Completes the report of the attempt under way. How long it took, and how long to its first content.
+    private mutating func endAttempt(_ failure: Failure?, _ now: Instant) -> (
+        whole: Duration, first: Duration?
+    ) {
+        attempts.withLast { last in
+            last.outcome = failure
+            last.duration = now - last.startedAt
+            return (last.duration, last.timeToFirstToken)
+        }
     }
 
     private mutating func settle(_ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant) {
@@ -329,7 +341,21 @@ public struct Route: ~Copyable {
         visit == 0 ? router.target(call.modelGroup) : plan[visit - 1]
     }
 
-    private var attemptsHere: Int { attempts.count { $0.visit == visit } }
+    /// Indices of the attempts at the present target: those of other targets may stand between them.
+    private var here: [Int] {
+        if attempts.isEmpty { return [] }
+        return attempts.indices.filter { attempts[$0].visit == visit }
+    }
+
+    private var attemptsHere: Int { here.count }
+
+    /// How the last attempt at the present target failed; nil: none did.
+    private var lastFailureHere: Failure? { here.last.flatMap { attempts[$0].outcome } }
+
+    /// What a failure at the present target leads to.
+    private func remedy(_ kind: Failure.Kind) -> Remedy {
+        Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
+    }
 
     /// Whether the present target may be asked once more.
     ///
@@ -347,34 +373,35 @@ public struct Route: ~Copyable {
     /// What was set: the caller's word, else that of the deployment that failed last, else the router's.
     private var retriesSet: Int? {
         if let retries = call.numRetries { return retries }
-        let last = attempts.last { $0.visit == visit }?.deployment
-        return last.flatMap { router.configuration.deployments[$0].numRetries } ?? router.configuration.numRetries
+        let last = here.last.flatMap { attempts[$0].deployment }
+        return last.flatMap { router.configuration.deployments[$0].numRetries }
+            ?? router.configuration.numRetries
     }
 
     /// Places of the present target where an attempt failed as `condition` says.
-    private func places(where condition: (AttemptReport) -> Bool) -> [Int] {
-        var places: [Int] = []
-        for attempt in attempts where attempt.visit == visit && condition(attempt) { places.append(attempt.place) }
-        return places
+    private func places(where condition: (Int) -> Bool) -> [Int] {
+        if attempts.isEmpty { return [] }
+        return here.filter(condition).map { attempts[$0].place }
     }
 
-    /// Whether asking the same deployment again may help.
-    private func mayPass(_ attempt: AttemptReport) -> Bool {
-        guard let failure = attempt.outcome else { return true }
-        switch Remedy(of: failure.kind, usesCallersKey: target(visit).usesCallersKey).same {
+    /// Whether asking the same deployment again may help, after this attempt.
+    private func mayPass(_ attempt: Int) -> Bool {
+        guard let failure = attempts[attempt].outcome else { return true }
+        switch remedy(failure.kind).same {
         case .never: return false
         case .afterBackOff: return true
         case .onceAtOnce:
-            return attempts.count { $0.visit == visit && $0.place == attempt.place && $0.outcome?.kind == .connection } < 2
+            let place = attempts[attempt].place
+            return here.count { attempts[$0].place == place && attempts[$0].outcome?.kind == .connection } < 2
         case .whenNothingElse: return failure.retryAfter == nil && upcoming == nil
         }
     }
 
     /// Whether the deployment, or the rule that cools it down, said when to come back.
-    private func wasToldToWait(_ attempt: AttemptReport) -> Bool {
-        switch attempt.outcome?.kind {
+    private func wasToldToWait(_ attempt: Int) -> Bool {
+        switch attempts[attempt].outcome?.kind {
         case .rateLimited: true
-        case .overloaded: attempt.outcome?.retryAfter != nil
+        case .overloaded: attempts[attempt].outcome?.retryAfter != nil
         default: false
         }
     }
@@ -399,14 +426,14 @@ public struct Route: ~Copyable {
         if router.configuration.enableTagFiltering {
             request.matching = router.groups[target.modelGroup].places(matching: call.tags)
         }
-        for attempt in attempts where attempt.visit == visit {
-            guard let failure = attempt.outcome else { continue }
-            switch Remedy(of: failure.kind, usesCallersKey: target.usesCallersKey).others {
+        for attempt in here {
+            guard let failure = attempts[attempt].outcome else { continue }
+            switch remedy(failure.kind).others {
             case .yes: break
             case .no: return nil
             case .largerWindow:
                 guard !target.usesCallersKey else { return nil }
-                let window = router.groups[target.modelGroup].terms[attempt.place].maxInputTokens
+                let window = router.groups[target.modelGroup].terms[attempts[attempt].place].maxInputTokens
                 request.windowAbove = max(request.windowAbove ?? 0, window ?? .max)
             }
         }
@@ -424,18 +451,20 @@ public struct Route: ~Copyable {
     private func returnsAt(_ now: Instant) -> Instant? {
         guard let request = request(.whenReturned, now) ?? request(.elsewhere, now) else { return nil }
         let target = target(visit)
-        if !target.usesCallersKey { return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt }
-        guard request.excluded.isEmpty, let last = attempts.last(where: { $0.visit == visit }) else { return nil }
-        return last.outcome?.retryAfter.map { last.startedAt + last.duration + $0 }
+        if !target.usesCallersKey {
+            return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt
+        }
+        guard request.excluded.isEmpty, let last = here.last else { return nil }
+        return attempts[last].outcome?.retryAfter.map {
+            attempts[last].startedAt + attempts[last].duration + $0
+        }
     }
 
     // MARK: Fallbacks
 
     /// Puts the fallbacks of the present target behind it, those that are not planned yet.
     private mutating func planFallbacks() {
-        let kind = attempts.last { $0.visit == visit }?.outcome.map { failure in
-            Remedy(of: failure.kind, usesCallersKey: target(visit).usesCallersKey).fallback ?? .general
-        }
+        let kind = lastFailureHere.flatMap { remedy($0.kind).fallback }
         let new = fallbacks(kind ?? .general).filter { !isPlanned($0) }
         plan.insert(contentsOf: new, at: frontier)
         let most = max(frontier, router.configuration.maxFallbacks)
@@ -466,7 +495,8 @@ public struct Route: ~Copyable {
     /// The last decides; but a limit, or too little time, does not hide a failure.
     private mutating func note(_ new: RouteFailure.Outcome) {
         switch (outcome, new) {
-        case (.unavailable, .limited), (.providerAuthentication, .limited), (.unauthenticated, .limited): break
+        case (.unavailable, .limited), (.providerAuthentication, .limited), (.unauthenticated, .limited):
+            break
         case (.some, .deadlineExceeded): break
         default: outcome = new
         }
@@ -479,7 +509,8 @@ public struct Route: ~Copyable {
     /// Notes why the present target has no further deployment for the call.
     private mutating func noteShortage(_ now: Instant) {
         let target = target(visit)
-        guard !target.usesCallersKey, let request = request(.whenReturned, now) ?? request(.elsewhere, now) else {
+        guard !target.usesCallersKey, let request = request(.whenReturned, now) ?? request(.elsewhere, now)
+        else {
             return
         }
         let shortage = router.groups[target.modelGroup].shortage(for: request, now: now)
@@ -489,7 +520,7 @@ public struct Route: ~Copyable {
         }
         isTooLarge = shortage.opensAt == nil
         guard let opensAt = shortage.opensAt else { return note(.limited) }
-        if opensAt <= now { return note(.deadlineExceeded) }
+        if opensAt <= now { return note(call.deadline == nil ? .unavailable : .deadlineExceeded) }
         note(shortage.outcome)
         noteChance(at: opensAt)
     }
@@ -510,7 +541,8 @@ public struct Route: ~Copyable {
         let name = router.name(ofModelGroup: call.modelGroup)
         return .reply(
             RouteFailure(
-                outcome: outcome, message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
+                outcome: outcome,
+                message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
                 attempts: Array(attempts), retryAfter: retryAfter))
     }
 }

@@ -90,7 +90,8 @@ public final class Router: Sendable {
         switch fallback {
         case .modelGroup(let number): return target(number)
         case .override(let index, let deployment, let number, usesCallersKey: true):
-            return .callersOverride(index: index, modelGroup: target(number).modelGroup, deployment: deployment)
+            return .callersOverride(
+                index: index, modelGroup: target(number).modelGroup, deployment: deployment)
         case .override(let index, let deployment?, _, usesCallersKey: false):
             let position = positions[deployment]
             return .configuredOverride(index: index, modelGroup: position.group, only: position.place)

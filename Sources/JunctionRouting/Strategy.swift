@@ -29,9 +29,9 @@ extension ModelGroup.State {
     ) -> Int? {
         switch strategy {
         case .usageBased:
-            lowest(in: tier, request, now, &random) { slots[$0].tokensCounted }
+            lowest(in: tier, request, now, &random) { Double(slots[$0].tokensCounted) }
         case .leastBusy:
-            lowest(in: tier, request, now, &random) { slots[$0].inFlight }
+            lowest(in: tier, request, now, &random) { Double(slots[$0].inFlight) }
         case .costBased:
             lowest(in: tier, request, now, &random) { group.terms[$0].costPerToken }
         case .latencyBased:
@@ -43,31 +43,28 @@ extension ModelGroup.State {
 
     /// The open deployment with the lowest score; one of them at random when several have it.
     @inline(__always)
-    private func lowest<Score: Comparable>(
+    private func lowest(
         in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ random: inout RandomSource,
-        score: (Int) -> Score
+        score: (Int) -> Double
     ) -> Int? {
+        let takesAll = request.takesAll
         var choice: Int?
-        var best: Score?
-        var ties = 1
-        for place in tier where isOpen(place, to: request, now: now) {
+        var best = Double.infinity
+        var ties = 0
+        for place in tier where isOpen(place, slots[place], to: request, takesAll: takesAll, now: now) {
             let its = score(place)
-            if let best, its >= best {
-                guard its == best else { continue }
-                ties += 1
-                guard random.below(ties) == 0 else { continue }
-            } else {
-                best = its
-                ties = 1
-            }
-            choice = place
+            if its > best { continue }
+            ties = its < best ? 1 : ties &+ 1
+            best = its
+            if ties == 1 || random.below(ties) == 0 { choice = place }
         }
         return choice
     }
 
     /// One at random of those that are at most `buffer` (a share) slower than the fastest.
     private func fastest(
-        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, buffer: Double, _ random: inout RandomSource
+        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, buffer: Double,
+        _ random: inout RandomSource
     ) -> Int? {
         func seconds(_ place: Int) -> Double {
             request.isStreaming ? health[place].secondsToFirstContent : health[place].secondsPerToken
@@ -80,12 +77,16 @@ extension ModelGroup.State {
 
     /// One at random, each as likely as its weight is large. Weights of zero count when there are no others.
     private func weighted(
-        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ terms: [Terms], _ random: inout RandomSource
+        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ terms: [Terms],
+        _ random: inout RandomSource
     ) -> Int? {
-        guard var choice = lowest(in: tier, request, now, &random, score: { _ in 0 }) else { return nil }
+        let takesAll = request.takesAll
         var total = 0.0
-        for place in tier where isOpen(place, to: request, now: now) { total += terms[place].weight }
-        if total == 0 { return choice }
+        for place in tier where isOpen(place, slots[place], to: request, takesAll: takesAll, now: now) {
+            total += terms[place].weight
+        }
+        guard total > 0 else { return lowest(in: tier, request, now, &random) { _ in 0 } }
+        var choice: Int?
         var rest = random.fraction() * total
         for place in tier where isOpen(place, to: request, now: now) && terms[place].weight > 0 {
             choice = place

@@ -132,7 +132,9 @@ final class Call: HTTPHandler, ServerStreamDelegate {
             switch reader.next(in: isStreaming ? worker.scratch : rpc.arena) {
             case .needsMore: return
             case .delta(let delta, let hasContent): forward(delta, hasContent: hasContent)
-            case .complete(let response): answer = response
+            case .complete(let response):
+                answer = response
+                for choice in response.choices { contentBytes += choice.message?.content.count ?? 0 }
             case .usage(let counted): usage = counted
             case .finished: return succeed()
             case .failed(let failure): return attemptFailed(failure)

@@ -26,6 +26,7 @@ public final class Server: Sendable {
     /// - Throws: `SystemError` when it cannot listen, `TargetError` when a deployment cannot be called as it
     ///   is configured.
     public func start() throws -> String {
+        raiseDescriptorLimit()
         var address: SocketAddress?
         for index in 0..<(configuration.server.threads ?? ProcessInfo.processInfo.activeProcessorCount) {
             let thread = LoopThread(name: "junction-\(index)") { _ in }

@@ -11,7 +11,7 @@ final class Connector {
     private var timer: Timer?
     private var completion: ((Result<Int32, SystemError>) -> Void)?
 
-    /// `completion` runs later, on the loop, with a non-blocking socket or with what the last address answered.
+    /// `completion` runs later, on the loop, with a non-blocking socket or with why the last address failed.
     static func connect(
         host: String, port: Int, loop: EventLoop, timeout: Duration,
         completion: @escaping (Result<Int32, SystemError>) -> Void

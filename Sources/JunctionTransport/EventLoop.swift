@@ -60,10 +60,21 @@ public final class EventLoop: @unchecked Sendable {
         uv_close(UnsafeMutableRawPointer(waker).assumingMemoryBound(to: uv_handle_t.self), nil)
         uv_close(UnsafeMutableRawPointer(alarm).assumingMemoryBound(to: uv_handle_t.self), nil)
         uv_close(UnsafeMutableRawPointer(beforePoll).assumingMemoryBound(to: uv_handle_t.self), nil)
-        // Once for the handles just closed, and once for what their callbacks leave.
+        // Watches that their owners never closed: their descriptors are not ours, but their memory is.
+        uv_walk(
+            loop,
+            { handle, _ in
+                guard let handle, uv_is_closing(handle) == 0 else { return }
+                switch uv_handle_get_type(handle) {
+                case UV_POLL:
+                    Unmanaged<DescriptorWatch>.fromOpaque(handle.pointee.data).takeUnretainedValue().close()
+                case UV_SIGNAL:
+                    Unmanaged<SignalWatch>.fromOpaque(handle.pointee.data).takeUnretainedValue().close()
+                default: break
+                }
+            }, nil)
         uv_run(loop, UV_RUN_NOWAIT)
-        uv_run(loop, UV_RUN_NOWAIT)
-        // Watches that their owners never closed keep the loop's memory alive: a leak is better than a crash.
+        // A name that is still being looked up needs the loop: a leak is better than a crash.
         guard uv_loop_close(loop) == 0 else { return }
         waker.deallocate()
         alarm.deallocate()
@@ -99,7 +110,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func endTurn() {
-        // What ends a turn may wait for nothing and yet take a while, such as a provider that answers at once.
+        // What ends a turn may wait for nothing and yet take a while, such as a provider that answers at
+        // once.
         cachedNow = nil
         for action in beforeSleepActions { action() }
         swap(&dirty, &flushing)
@@ -146,7 +158,8 @@ public final class EventLoop: @unchecked Sendable {
     /// The next turn does not wait, so that `beforeSleep` actions run again soon.
     public func runAgain() { mustRunAgain = true }
 
-    /// Has `flushable.flush()` run at the end of this turn. The caller keeps its own mark so as to ask once a turn.
+    /// Has `flushable.flush()` run at the end of this turn. The caller keeps its own mark so as to ask once a
+    /// turn.
     public func markDirty(_ flushable: any Flushable) { dirty.append(flushable) }
 
     /// Names the calling thread, as `top -H` shows it; at most 15 bytes.

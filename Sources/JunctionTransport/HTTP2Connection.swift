@@ -1,9 +1,9 @@
-// A socket and an HTTP/2 session on one loop: reads what is there, and at the end of the loop's turn writes, in
-// one piece, what the turn left to send. Knows neither nghttp2 nor gRPC.
+// A socket and an HTTP/2 session on one loop: reads what is there, and at the end of the loop's turn writes,
+// in one piece, what the turn left to send. Knows neither nghttp2 nor gRPC.
 import Glibc
 
-/// One HTTP/2 connection in clear text with prior knowledge (RFC 9113 §3.3), as server or as client. Confined to
-/// its loop, which keeps it alive until it is closed.
+/// One HTTP/2 connection in clear text with prior knowledge (RFC 9113 §3.3), as server or as client. Confined
+/// to its loop, which keeps it alive until it is closed.
 public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     private enum Phase {
         case open
@@ -75,8 +75,9 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
 
     // MARK: For users
 
-    /// Opens a stream with a request; clients only. When the peer's limit of streams is reached it is sent when
-    /// another has ended. When the connection takes no more, the handler's `closed` follows with `refusedStream`.
+    /// Opens a stream with a request; clients only. When the peer's limit of streams is reached it is sent
+    /// when another has ended. When the connection takes no more, the handler's `closed` follows with
+    /// `refusedStream`.
     public func openStream(
         headers: HeaderBlock, endStream: Bool = false, handler: any HTTP2StreamHandler
     ) -> HTTP2Stream {

@@ -1,5 +1,5 @@
-// HTTP/2 without I/O, on nghttp2: received bytes go in and become stream events; frames come out as bytes. The
-// only file that knows nghttp2. Frames are taken out only by `takeOutput`, never while a callback runs.
+// HTTP/2 without I/O, on nghttp2: received bytes go in and become stream events; frames come out as bytes.
+// The only file that knows nghttp2. Frames are taken out only by `takeOutput`, never while a callback runs.
 internal import CNghttp2
 
 /// Whom a session belongs to: a connection, or a test.
@@ -54,7 +54,7 @@ final class HTTP2Session {
         nghttp2_option_new(&options)
         nghttp2_option_set_no_auto_window_update(options, 1)
         nghttp2_option_set_no_closed_streams(options, 1)
-        // Honest callers that hedge or cancel reset many streams; nghttp2's own 33 a second would cut them off.
+        // Honest callers that hedge or cancel reset many streams; nghttp2's 33 a second would cut them off.
         nghttp2_option_set_stream_reset_rate_limit(options, 10_000, 1_000)
         nghttp2_option_set_max_continuations(options, 8)
         return options
@@ -79,8 +79,8 @@ final class HTTP2Session {
 
     // MARK: Bytes in and out
 
-    /// Takes what the peer sent; handlers are called from here. Returns whether the session can go on: most of
-    /// a peer's faults nghttp2 answers itself, but not garbage instead of a preface, nor floods.
+    /// Takes what the peer sent; handlers are called from here. Returns whether the session can go on: most
+    /// of a peer's faults nghttp2 answers itself, but not garbage instead of a preface, nor floods.
     func receive(_ bytes: Span<UInt8>) -> Bool {
         guard let raw, !hasFailed else { return false }
         let taken = bytes.withUnsafeBufferPointer { nghttp2_session_mem_recv(raw, $0.baseAddress, $0.count) }
@@ -127,7 +127,7 @@ final class HTTP2Session {
 
     // MARK: The life of a connection
 
-    /// Begins a graceful end: the peer hears that it should open no more streams, and a ping tells when it heard.
+    /// Begins a graceful end: the peer hears that it should open no more streams; a ping tells when it heard.
     func announceShutdown() {
         guard let raw else { return }
         nghttp2_submit_shutdown_notice(raw)
@@ -169,8 +169,8 @@ final class HTTP2Session {
         return nghttp2_session_check_request_allowed(raw) != 0
     }
 
-    /// Sends a request. When the peer's limit of streams is reached it waits for its turn; when the connection
-    /// takes no more, `closed` follows with `refusedStream`.
+    /// Sends a request. When the peer's limit of streams is reached it waits for its turn; when the
+    /// connection takes no more, `closed` follows with `refusedStream`.
     func open(_ block: HeaderBlock, endStream: Bool, handler: any HTTP2StreamHandler) -> HTTP2Stream {
         let stream = HTTP2Stream(id: 0, session: self)
         stream.handler = handler

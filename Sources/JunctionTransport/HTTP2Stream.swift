@@ -7,7 +7,7 @@ public protocol HTTP2StreamHandler: AnyObject {
     func received(headerName: Span<UInt8>, value: Span<UInt8>)
     /// The end of a header block: request head, response head (also an informational one) or trailers.
     func headersEnded(endStream: Bool)
-    /// A piece of the body. The peer may send as many bytes again once `HTTP2Stream.consume` was told of them.
+    /// A piece of the body. The peer may send as many bytes again once `HTTP2Stream.consume` hears of them.
     func received(data: Span<UInt8>)
     /// The peer sends no more. Also follows `headersEnded(endStream: true)`.
     func endedRemotely()
@@ -148,8 +148,8 @@ public final class HTTP2Stream {
         session.consume(self, consumed)
     }
 
-    /// Ends the stream at once in both directions; what is queued is dropped. `closed` follows in this turn of
-    /// the loop with the same code, never within this call, and nothing else before it.
+    /// Ends the stream at once in both directions; what is queued is dropped. `closed` follows in this turn
+    /// of the loop with the same code, never within this call, and nothing else before it.
     public func reset(_ errorCode: UInt32) {
         guard let session, !isClosed else { return }
         resetCode = errorCode

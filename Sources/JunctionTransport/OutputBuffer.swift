@@ -1,5 +1,5 @@
-// Bytes that wait to be sent: a queue in one piece of memory, which it takes when the first byte comes and gives
-// back when it has grown and the last one leaves, so that an idle stream costs little.
+// Bytes that wait to be sent: a queue in one piece of memory, which it takes when the first byte comes and
+// gives back when it has grown and the last one leaves, so that an idle stream costs little.
 
 /// A first-in, first-out byte queue. Confined to one thread.
 struct OutputBuffer: ~Copyable {
@@ -83,8 +83,8 @@ struct OutputBuffer: ~Copyable {
     deinit { memory?.deallocate() }
 }
 
-/// Where a loop's connections read into and gather what they send: one for all, since each uses it only within
-/// one call.
+/// Where a loop's connections read into and gather what they send: one for all, since each uses it only
+/// within one call.
 final class TransferBuffer {
     /// What one read or one write moves at most, give or take a frame.
     static let byteCount = 64 * 1024

@@ -26,7 +26,8 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
         var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
         var service = [CChar](repeating: 0, count: Int(NI_MAXSERV))
         let result = withSystemAddress {
-            getnameinfo($0, $1, &host, socklen_t(host.count), &service, socklen_t(service.count),
+            getnameinfo(
+                $0, $1, &host, socklen_t(host.count), &service, socklen_t(service.count),
                 NI_NUMERICHOST | NI_NUMERICSERV)
         }
         guard result == 0 else { return "an unknown address" }

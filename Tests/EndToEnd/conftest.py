@@ -45,6 +45,7 @@ SCRIPTS = [
     "crlf+chunks-5",
     "no-done+chunks-3",
     "drip-7+chunks-4",
+    "no-usage+chunks-4",
     "size-2000+chunks-3",
     "slow-300",
     "chunks-200+interval-20",

@@ -52,6 +52,16 @@ def test_a_stream_however_it_is_written(caller, group, chunks):
     assert stubs.text_of(caller.stream_all(group)) == stubs.chunk_text(chunks)
 
 
+def test_usage_is_estimated_where_the_provider_tells_none(caller):
+    group = "no-usage+chunks-4"
+    whole, last = caller.complete(group), caller.stream_all(group)[-1]
+    content = whole.choices[0].message.content
+    for usage, text in ((whole.usage, content), (last.usage, stubs.chunk_text(4))):
+        assert usage.estimated and usage.prompt_tokens > 0
+        assert usage.completion_tokens == -(-len(text) // 4)
+        assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
 def test_large_pieces_arrive_whole(caller):
     text = stubs.text_of(caller.stream_all("size-2000+chunks-3"))
     assert text == "".join(f" w{n:04}" + "x" * 1994 for n in range(3))

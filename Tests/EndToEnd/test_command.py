@@ -1,5 +1,6 @@
 """The command `junction`: what it prints, and its exit codes."""
 
+import resource
 import signal
 import subprocess
 
@@ -199,3 +200,13 @@ def test_what_the_readme_shows_works(router):
     printed = []
     exec(example.replace("127.0.0.1:50051", router.address), {"print": lambda *words: printed.extend(words)})
     assert printed[1] == "main"
+
+
+def test_the_limit_of_descriptors_is_raised(start):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    try:
+        router = start(Junction, [deployment("mocked", mock_response="Hi")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(router.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)

@@ -1,4 +1,5 @@
-// Programs that tests start beside themselves: redis-server, nghttpd, the stand-in provider. Ends each by its id.
+// Programs that tests start beside themselves: redis-server, nghttpd, the stand-in provider. Ends each by its
+// id.
 import Foundation
 import Glibc
 
@@ -18,7 +19,7 @@ final class ChildProgram {
         posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
         let words = ([path] + arguments).map { strdup($0) } + [nil]
         let result = posix_spawn(&id, path, &actions, nil, words, environ)
-        words.forEach { free($0) }
+        for word in words { free(word) }
         posix_spawn_file_actions_destroy(&actions)
         close(ends[1])
         guard result == 0 else {
@@ -70,7 +71,7 @@ final class ChildProgram {
                 }
             }
             if result == 0 { return }
-            usleep(2000)
+            usleep(1_000)
         }
     }
 }
@@ -106,7 +107,9 @@ final class StandIn {
         folder = try TemporaryFolder()
         let tools = URL(fileURLWithPath: source).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("tools/upstream")
-        let files = try FileManager.default.contentsOfDirectory(atPath: tools.path).filter { $0.hasSuffix(".c") }
+        let files = try FileManager.default.contentsOfDirectory(atPath: tools.path).filter {
+            $0.hasSuffix(".c")
+        }
         let binary = folder.path + "/upstream"
         try ChildProgram.run(
             "/usr/bin/cc", ["-O2", "-D_GNU_SOURCE", "-o", binary] + files.map { tools.path + "/" + $0 })

@@ -14,10 +14,14 @@ import Testing
         let (key, certificate) = (folder.path + "/key.pem", folder.path + "/certificate.pem")
         try ChildProgram.run(
             "/usr/bin/openssl",
-            ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate])
+            [
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", key,
+                "-out", certificate,
+            ])
         let port = freePort()
         server = try ChildProgram(
-            "/usr/sbin/nghttpd", ["--echo-upload", "-a", "127.0.0.1", "-d", folder.path, "\(port)", key, certificate])
+            "/usr/sbin/nghttpd",
+            ["--echo-upload", "-a", "127.0.0.1", "-d", folder.path, "\(port)", key, certificate])
         server.waitUntilListening(on: port)
         url = "https://127.0.0.1:\(port)/echo"
     }

@@ -64,7 +64,9 @@ import Testing
         let harness = Harness()
         let provider = Provider(loop: harness.loop)
         // Connections belong to the client: an endpoint with another key uses them too.
-        let endpoints = [HTTPEndpoint(provider.url), HTTPEndpoint(provider.url, [("Authorization", "Bearer 2")])]
+        let endpoints = [
+            HTTPEndpoint(provider.url), HTTPEndpoint(provider.url, [("Authorization", "Bearer 2")]),
+        ]
         var completed = 0
         var transfers: [HTTPTransfer] = []
         func next(_ index: Int) {
@@ -145,16 +147,28 @@ import Testing
     @Test func aBodyThatIsCutIsAResetAfterTheResponseBegan() {
         let head = "HTTP/1.1 200 OK\r\n"
         let cuts: [(ProviderConnection) -> Void] = [
-            { $0.write(head + "Content-Length: 10\r\n\r\nabc"); $0.close() },
-            { $0.write(head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"); $0.close() },
-            { $0.write(head + "Transfer-Encoding: chunked\r\n\r\n9\r\nabc"); $0.close() },
+            {
+                $0.write(head + "Content-Length: 10\r\n\r\nabc")
+                $0.close()
+            },
+            {
+                $0.write(head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+                $0.close()
+            },
+            {
+                $0.write(head + "Transfer-Encoding: chunked\r\n\r\n9\r\nabc")
+                $0.close()
+            },
         ]
         for cut in cuts {
             let recorder = failure(cut)
             #expect(recorder.failure == .reset(beforeResponse: false))
             #expect(recorder.text == "abc")
         }
-        let inHead = failure { $0.write(head + "Conte"); $0.close() }
+        let inHead = failure {
+            $0.write(head + "Conte")
+            $0.close()
+        }
         #expect(inHead.failure == .reset(beforeResponse: false))
     }
 
@@ -165,7 +179,8 @@ import Testing
     @Test func aRefusedConnectionAndANameWithoutAddressAreTold() {
         let (descriptor, port) = listenOnFreePort(backlog: 1)
         close(descriptor)
-        let refused = failure(of: HTTPEndpoint("http://127.0.0.1:\(port)/secret?key=hidden", [("X-Key", "hidden")]))
+        let refused = failure(
+            of: HTTPEndpoint("http://127.0.0.1:\(port)/secret?key=hidden", [("X-Key", "hidden")]))
         #expect(refused.failure == .connect)
         #expect(!"\(refused.end!)".contains("hidden"))
         // A label of 64 letters: no resolver is asked.
@@ -200,7 +215,9 @@ import Testing
     @Test func aPortWithoutTLSIsATLSFailure() {
         let harness = Harness()
         let provider = Provider(loop: harness.loop)
-        harness.when(provider.connections.count == 1) { provider.connections[0].write("HTTP/1.1 400 Bad\r\n\r\n") }
+        harness.when(provider.connections.count == 1) {
+            provider.connections[0].write("HTTP/1.1 400 Bad\r\n\r\n")
+        }
         #expect(failure(of: HTTPEndpoint("https://127.0.0.1:\(provider.port)/"), harness).failure == .tls)
     }
 
@@ -217,7 +234,8 @@ import Testing
 
     @Test(arguments: [
         "http://user:hidden@127.0.0.1/", "http://hidden@127.0.0.1/", "https://127.0.0.1/#hidden",
-        "ftp://127.0.0.1/hidden", "file:///hidden", "hidden", "/hidden", "", "http://", "http://127.0.0.1:hidden/",
+        "ftp://127.0.0.1/hidden", "file:///hidden", "hidden", "/hidden", "", "http://",
+        "http://127.0.0.1:hidden/",
         "http://127.0.0.1/hid\r\nden", "http://127.0.0.1/hid\0den", "http://127.0.0.1/hid den",
     ])
     func aURLThatMayNotBeUsedIsRefusedAndNotQuoted(url: String) {
@@ -227,7 +245,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("Authorization", "Bearer hidden\r\nX: y"), ("Authorization", "hidden\n"), ("Authorization", "hidden\0"),
+        ("Authorization", "Bearer hidden\r\nX: y"), ("Authorization", "hidden\n"),
+        ("Authorization", "hidden\0"),
         ("", "hidden"), ("Bad name", "hidden"), ("Bad:", "hidden"),
     ])
     func aHeaderThatIsNotOneLineIsRefusedAndNotQuoted(name: String, value: String) {

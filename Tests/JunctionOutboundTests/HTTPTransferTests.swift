@@ -1,5 +1,5 @@
-// What an owner may ask of a transfer under way, from outside and from inside its callbacks, and that the loop
-// sleeps while there is nothing to do.
+// What an owner may ask of a transfer under way, from outside and from inside its callbacks, and that the
+// loop sleeps while there is nothing to do.
 import JunctionTransport
 import Testing
 
@@ -42,7 +42,8 @@ import Testing
         first.onBody = { for transfer in transfers { transfer.cancel() } }
         second.onBody = first.onBody
         transfers = [harness.send(to: endpoint, first), harness.send(to: endpoint, second)]
-        harness.when(self.provider.requests.count == 2 && self.provider.connections.allSatisfy(\.isClosedByPeer))
+        harness.when(
+            self.provider.requests.count == 2 && self.provider.connections.allSatisfy(\.isClosedByPeer))
         harness.run()
         #expect(first.ends + second.ends == 0)
         #expect(first.bytes + second.bytes == 3)

@@ -1,5 +1,5 @@
-// A provider inside the test: an HTTP/1.1 server on the test's own loop whose every byte the test decides, and
-// the harness that runs a loop until what the test waits for has happened.
+// A provider inside the test: an HTTP/1.1 server on the test's own loop whose every byte the test decides,
+// and the harness that runs a loop until what the test waits for has happened.
 import Glibc
 import JunctionTransport
 import Testing
@@ -215,14 +215,15 @@ final class Harness {
 
     /// Lets the loop run alone for a while, and counts the turns it takes.
     func countTurns(_ told: @escaping (Int) -> Void) {
-        steps.append(({ true }, { [unowned self] in
+        let action = { [unowned self] in
             isPast = false
             let before = loop.turns
             _ = loop.schedule(after: .milliseconds(40)) { [unowned self] in
                 isPast = true
                 told(loop.turns - before)
             }
-        }))
+        }
+        steps.append(({ true }, action))
     }
 
     /// Runs the loop until every step is done.
@@ -250,7 +251,9 @@ final class Harness {
 }
 
 extension HTTPEndpoint {
-    convenience init(_ url: String, _ headers: [(String, String)] = [], _ options: HTTPOptions = HTTPOptions()) {
+    convenience init(
+        _ url: String, _ headers: [(String, String)] = [], _ options: HTTPOptions = HTTPOptions()
+    ) {
         do { try self.init(url: url, headers: headers, options: options) } catch { fatalError(error.message) }
     }
 }

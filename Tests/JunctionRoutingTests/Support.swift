@@ -31,7 +31,8 @@ struct TestCall: ~Copyable {
     var random: RandomSource
 
     init(
-        _ router: Router, _ model: String = "a", tokens: Int = 100, streaming: Bool = false, retries: Int? = nil,
+        _ router: Router, _ model: String = "a", tokens: Int = 100, streaming: Bool = false,
+        retries: Int? = nil,
         tags: [String] = [], deadline: Double? = nil, fallbacks: [FallbackTarget] = [],
         disableFallbacks: Bool = false, now: Double = 0, seed: UInt64 = 1
     ) {
@@ -56,7 +57,10 @@ struct TestCall: ~Copyable {
 /// Makes one attempt at each deployment named, in a call of its own that is failed or answered.
 extension Router {
     /// A call to exactly this deployment that fails so, `count` times.
-    func make(_ deployment: String, fail kind: Failure.Kind, times count: Int = 1, retryAfter: Duration? = nil, _ now: Double = 0) {
+    func make(
+        _ deployment: String, fail kind: Failure.Kind, times count: Int = 1, retryAfter: Duration? = nil,
+        _ now: Double = 0
+    ) {
         for _ in 0..<count {
             var call = TestCall(self, deployment, retries: 0, now: now)
             _ = call.start(now)

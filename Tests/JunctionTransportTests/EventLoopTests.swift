@@ -10,7 +10,8 @@ import Testing
         let loop = EventLoop()
         var fired: [Int] = []
         let delays = [30, 10, 20, 0, 40]
-        let timers = delays.map { delay in loop.schedule(after: .milliseconds(delay)) { fired.append(delay) } }
+        let timers = delays.map { delay in loop.schedule(after: .milliseconds(delay)) { fired.append(delay) }
+        }
         let last = loop.schedule(after: .milliseconds(50)) { loop.stop() }
         timers[0].cancel()
         timers[1].reschedule(after: .milliseconds(45))

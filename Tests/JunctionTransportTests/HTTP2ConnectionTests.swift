@@ -1,5 +1,6 @@
-// HTTP/2 connections over real sockets on loopback: what the session tests show, plus reading, writing, time-outs
-// and ends. Most have both sides on one loop, which the test itself turns; some have a thread a side.
+// HTTP/2 connections over real sockets on loopback: what the session tests show, plus reading, writing,
+// time-outs and ends. Most have both sides on one loop, which the test itself turns; some have a thread a
+// side.
 import Glibc
 import Testing
 

@@ -1,4 +1,4 @@
-// HTTP/2 sessions joined in memory: what a stream's user is told and what goes over the wire, without sockets.
+// HTTP/2 sessions joined in memory: what a stream's user is told and what goes over the wire.
 import Testing
 
 @testable import JunctionTransport
@@ -230,6 +230,23 @@ import Testing
         #expect(stream.isClosed && stream.bytesQueued == 0)
         #expect(pair.server.recorders[0].bytesReceived == 0)
         #expect(call.events == [.closed(HTTP2ErrorCode.cancel)])
+    }
+
+    @Test func aResetMayCrossAnAnswerThatIsNotYetInFrames() {
+        let pair = MemoryPair()
+        let call = pair.client.open(endStream: true)
+        let other = pair.client.open(endStream: true)
+        pair.exchange()
+        // The answer's header block lives no longer than the stream, which ends before it is sent.
+        pair.server.recorders[0].stream!.sendHeaders([HeaderField(":status", "200"), HeaderField("x", "y")])
+        pair.server.recorders[0].stream!.send("never seen")
+        call.stream!.reset(HTTP2ErrorCode.cancel)
+        pair.server.receive(pair.client.output())
+        #expect(pair.server.recorders[0].errorCode == HTTP2ErrorCode.cancel)
+        pair.server.recorders[1].stream!.sendHeaders(response, endStream: true)
+        pair.exchange()
+        #expect(call.blocks.isEmpty)
+        #expect(other.errorCode == 0)
     }
 
     @Test func nothingIsToldBetweenAResetAndItsEnd() {

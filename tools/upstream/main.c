@@ -38,7 +38,7 @@ typedef struct {
 static int poller, listener;
 static int64_t now_us;
 static uint64_t open_calls, open_connections;
-static buffer whole_answer, tools_answer, stream_head, stream_role, stream_finish, stream_usage;
+static buffer whole_answer, bare_answer, tools_answer, stream_head, stream_role, stream_finish, stream_usage;
 static connection **heap;
 static int heap_count, heap_capacity;
 static volatile sig_atomic_t stopping;
@@ -125,6 +125,13 @@ static void build_answers(void) {
     append_format(&whole_answer,
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: req_1\r\nContent-Length: %d\r\n\r\n%s",
         length, body);
+    length = snprintf(body, sizeof body,
+        "{\"id\":\"chatcmpl-9f2c41d07ab84e5f\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
+        "\"message\":{\"role\":\"assistant\",\"content\":\"This answer says nothing of its usage.\"},"
+        "\"finish_reason\":\"stop\"}]}");
+    bare_answer.length = 0;
+    append_format(&bare_answer,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body);
     length = snprintf(body, sizeof body,
         "{\"id\":\"chatcmpl-9f2c41d07ab84e5f\",\"object\":\"chat.completion\",\"created\":1764000000,"
         "\"model\":\"gpt-4o-mini-2024-07-18\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
@@ -304,7 +311,7 @@ static void add_due_chunks(connection *c) {
             end_stream(c);
         } else if (c->chunk == p->chunks) {
             if (!p->tools) append(&c->out, stream_finish.bytes, stream_finish.length);
-            if (p->include_usage) append(&c->out, stream_usage.bytes, stream_usage.length);
+            if (p->include_usage && !p->no_usage) append(&c->out, stream_usage.bytes, stream_usage.length);
             end_stream(c);
         } else {
             if (p->interval_us > 0 && c->chunk > 0) {
@@ -382,7 +389,7 @@ static void start_answer(connection *c) {
             pump(c);
             return;
         }
-        buffer *answer = p->tools ? &tools_answer : &whole_answer;
+        buffer *answer = p->tools ? &tools_answer : p->no_usage ? &bare_answer : &whole_answer;
         if (p->cut_after >= 0) {
             count.cut++;
             c->succeeds = false;

@@ -125,6 +125,8 @@ static bool read_word(plan *p, const char *word, model_counts *model) {
         p->drip_bytes = n;
     } else if (strcmp(word, "no-done") == 0) {
         p->no_done = true;
+    } else if (strcmp(word, "no-usage") == 0) {
+        p->no_usage = true;
     } else if (strcmp(word, "crlf") == 0) {
         p->crlf = true;
     } else if (strcmp(word, "tools") == 0) {

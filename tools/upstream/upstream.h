@@ -35,6 +35,7 @@ typedef struct {
     bool cut_role;        // a cut before the first content comes after the role-only chunk
     int error_after;      // an error event after so many content chunks; -1: never
     bool no_done;         // the stream ends without [DONE]
+    bool no_usage;        // the answer does not say what it used
     bool crlf;            // event lines end in CRLF, with comments between
     bool tools;           // the model calls a tool
     int drip_bytes;       // so many bytes each 100 us; 0: at once

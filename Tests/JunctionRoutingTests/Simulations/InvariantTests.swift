@@ -7,7 +7,7 @@ import Testing
 private let seeds: [UInt64] = [1, 2, 3, 4]
 
 @Suite struct InvariantTests {
-    /// One deployment of the group is healthy; the others fail in every way there is, each for 20 s in 80 not.
+    /// One deployment of the group is healthy; the others fail in every way there is, but for 20 s in 80.
     @Test(arguments: seeds) func noCallFailsWhileADeploymentIsHealthy(seed: UInt64) {
         let router = router("a a a a") { $0.fallbacks = [:] }
         let providers = (0..<4).map { index in
@@ -32,7 +32,9 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
     }
 
     /// A hard outage of all but one deployment, in each way, from the first call on.
-    @Test(arguments: [Failure.Kind.connection, .serverError, .authentication, .notFound, .timeout, .rateLimited])
+    @Test(arguments: [
+        Failure.Kind.connection, .serverError, .authentication, .notFound, .timeout, .rateLimited,
+    ])
     func noCallFailsInAnOutageOfAllButOne(kind: Failure.Kind) {
         let router = router("a a a a a")
         let providers = (0..<5).map { index in
@@ -72,7 +74,9 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
                 #expect(usage[index].requests <= deployment.requestsPerMinute ?? .max)
                 #expect(usage[index].inFlight <= deployment.maxParallelRequests ?? .max)
                 // Providers use at most what was reserved here, so that the sum is bounded too.
-                #expect(usage[index].tokensUsed + usage[index].tokensReserved <= deployment.tokensPerMinute ?? .max)
+                #expect(
+                    usage[index].tokensUsed + usage[index].tokensReserved <= deployment.tokensPerMinute
+                        ?? .max)
             }
         }
         simulation.judge = { call, failure, now in Self.expectJust(failure, call, router, now) }
@@ -90,7 +94,9 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
     @Test func theSameSeedGivesTheSameCourse() {
         func course() -> [DeploymentUsage] {
             let router = router("a a a b") { $0.fallbacks = ["a": ["b"]] }
-            let provider = Provider(behaviour: { _, world in world.below(3) == 0 ? .fails(.serverError) : .answers })
+            let provider = Provider(behaviour: { _, world in
+                world.below(3) == 0 ? .fails(.serverError) : .answers
+            })
             let simulation = Simulation(router, providers: Array(repeating: provider, count: 4), seed: 11)
             populate(simulation, count: 500, every: 0.05, deadline: 20, streaming: nil, leaving: true)
             simulation.run()
@@ -101,7 +107,9 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
 
     /// A failed reply is just when each deployment of the call's targets was tried in this call, or has no
     /// room, or cools down since its provider said so.
-    private static func expectJust(_ failure: RouteFailure, _ call: SimulatedCall, _ router: Router, _ now: Instant) {
+    private static func expectJust(
+        _ failure: RouteFailure, _ call: SimulatedCall, _ router: Router, _ now: Instant
+    ) {
         switch failure.outcome {
         case .unavailable, .limited, .providerAuthentication: break
         default: return
@@ -110,11 +118,13 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
             let deployment = router.configuration.deployments[index]
             let tokens = usage.tokensUsed + usage.tokensReserved + call.traits.estimatedTokens
             let isFull =
-                tokens > deployment.tokensPerMinute ?? .max || usage.requests >= deployment.requestsPerMinute ?? .max
+                tokens > deployment.tokensPerMinute ?? .max
+                || usage.requests >= deployment.requestsPerMinute ?? .max
                 || usage.inFlight >= deployment.maxParallelRequests ?? .max
             let wasTried = failure.attempts.contains { $0.deployment == index }
             let isLeftAlone = usage.coolingCause == .rateLimited
-            #expect(isFull || wasTried || isLeftAlone, "\(deployment.id) could have served: \(describe(failure))")
+            #expect(
+                isFull || wasTried || isLeftAlone, "\(deployment.id) could have served: \(describe(failure))")
         }
     }
 }
@@ -159,6 +169,8 @@ private func expectAtRest(_ simulation: Simulation, _ seed: UInt64) {
 }
 
 private func describe(_ failure: RouteFailure) -> String {
-    let attempts = failure.attempts.map { "d\($0.deployment ?? -1) \($0.failureDescription) at \($0.startedAt.sinceStart)" }
+    let attempts = failure.attempts.map {
+        "d\($0.deployment ?? -1) \($0.failureDescription) at \($0.startedAt.sinceStart)"
+    }
     return "\(failure.outcome) after \(attempts.joined(separator: ", "))"
 }

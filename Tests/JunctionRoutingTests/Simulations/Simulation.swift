@@ -34,7 +34,11 @@ final class SimulatedCall {
     var hasContent = false
     var end: End?
 
-    enum End { case answered, failed(RouteFailure), left }
+    enum End {
+        case answered
+        case failed(RouteFailure)
+        case left
+    }
 
     init(router: Router, traits: CallTraits, actualTokens: Int, arrivesAt: Instant) {
         self.traits = traits
@@ -45,7 +49,11 @@ final class SimulatedCall {
 }
 
 final class Simulation {
-    enum Event { case arrives, answers, firstContent, ends(Failure, usesTokens: Bool), timesOut, wakes, leaves }
+    enum Event {
+        case arrives, answers, firstContent
+        case ends(Failure, usesTokens: Bool)
+        case timesOut, wakes, leaves
+    }
 
     let router: Router
     var providers: [Provider]
@@ -111,7 +119,9 @@ final class Simulation {
         }
     }
 
-    private func usage(_ call: SimulatedCall) -> TokenUsage { TokenUsage(prompt: call.actualTokens, completion: 0) }
+    private func usage(_ call: SimulatedCall) -> TokenUsage {
+        TokenUsage(prompt: call.actualTokens, completion: 0)
+    }
 
     private func bill(_ call: SimulatedCall) {
         if let deployment = call.current?.deployment { providers[deployment].tokens += call.actualTokens }
@@ -149,7 +159,9 @@ final class Simulation {
             if call.traits.isStreaming { push(whole / 4, .firstContent) }
             push(whole, .answers)
         case .fails(let kind, let retryAfter):
-            push(kind == .connection ? 0.001 : 0.05, .ends(failure(kind, retryAfter: retryAfter), usesTokens: false))
+            push(
+                kind == .connection ? 0.001 : 0.05,
+                .ends(failure(kind, retryAfter: retryAfter), usesTokens: false))
         case .hangs: break
         case .cuts:
             if call.traits.isStreaming { push(whole / 4, .firstContent) }
@@ -188,7 +200,9 @@ struct EventQueue {
         var parent = 0
         while true {
             var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && precedes(child, least) { least = child }
+            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && precedes(child, least) {
+                least = child
+            }
             if least == parent { return first }
             heap.swapAt(parent, least)
             parent = least

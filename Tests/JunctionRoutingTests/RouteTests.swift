@@ -1,0 +1,338 @@
+// The life of one call: retries, waits, deadlines, time-outs, commitment.
+import Testing
+
+@testable import JunctionRouting
+
+@Suite struct RouteTests {
+    // MARK: Retries
+
+    @Test(arguments: [
+        (call: 1 as Int?, deployment: 3 as Int?, router: 4 as Int?, attempts: 2), (nil, 3, 4, 4),
+        (nil, nil, 4, 5),
+        (nil, nil, nil, 3), (0, 3, 4, 1),
+    ])
+    func retriesAreTheCallsElseTheDeploymentsElseTheRouters(
+        call: Int?, deployment: Int?, router: Int?, attempts: Int
+    ) {
+        let router = JunctionRoutingTests.router("a") {
+            $0.numRetries = router
+            $0.deployments[0].numRetries = deployment
+        }
+        var call = TestCall(router, retries: call)
+        var action = call.start()
+        while action.failure == nil {
+            if let until = action.waitsUntil {
+                action = call.wake(until)
+            } else {
+                action = call.fail(.serverError)
+            }
+        }
+        #expect(action.failure?.attempts.count == attempts)
+        #expect(action.failure?.outcome == .unavailable)
+    }
+
+    @Test func whereNobodySetANumberEveryDeploymentIsTriedOnce() {
+        var call = TestCall(router("a a a a a a"))
+        var tried: Set<Int> = []
+        var action = call.start()
+        while let deployment = action.deployment {
+            #expect(tried.insert(deployment).inserted, "d\(deployment) twice")
+            action = call.fail(.serverError)
+        }
+        #expect(tried.count == 6)
+        #expect(action.failure?.outcome == .unavailable)
+    }
+
+    @Test func aSetNumberOfRetriesIsKept() {
+        var call = TestCall(router("a a a a a a"), retries: 2)
+        _ = call.start()
+        #expect(call.fail(.serverError).deployment != nil)
+        #expect(call.fail(.serverError).deployment != nil)
+        #expect(call.fail(.serverError).failure?.attempts.count == 3)
+    }
+
+    @Test func withTwoDeploymentsBothAreTriedBeforeOneIsTriedAgain() {
+        var call = TestCall(router("a a"))
+        let first = call.start().deployment
+        let second = call.fail(.serverError).deployment
+        #expect(first != second)
+        let wait = call.fail(.serverError).waitsUntil
+        #expect(wait != nil)
+        #expect(call.wake(wait!).deployment != nil)
+        #expect(call.fail(.serverError).failure?.attempts.count == 3)
+    }
+
+    @Test func aTimedOutDeploymentIsNotAskedAgainAfterABackOff() {
+        var call = TestCall(router("a a"))
+        let first = call.start().deployment!
+        _ = call.fail(.timeout)
+        let wait = call.fail(.serverError).waitsUntil
+        #expect(call.wake(wait!).deployment == 1 - first)
+    }
+
+    // MARK: Waiting
+
+    @Test func theCallWaitsForTheFirstThatReturnsInTime() {
+        let router = router("a a")
+        router.make("d0", fail: .rateLimited, retryAfter: .seconds(8))
+        router.make("d1", fail: .rateLimited, retryAfter: .seconds(3))
+        var call = TestCall(router, deadline: 10)
+        #expect(call.start().waitsUntil == at(3))
+        #expect(call.wake(at(3)).deployment == 1)
+    }
+
+    @Test func theCallDoesNotWaitBeyondItsDeadline() {
+        let router = router("a")
+        router.make("a", fail: .rateLimited, retryAfter: .seconds(8))
+        var call = TestCall(router, deadline: 8)
+        let failure = call.start().failure
+        #expect(failure?.outcome == .limited)
+        #expect(failure?.retryAfter == .seconds(8))
+    }
+
+    @Test func fallbacksAreTriedBeforeWaiting() {
+        let router = router("a b") { $0.fallbacks = ["a": ["b"]] }
+        router.make("d0", fail: .rateLimited, retryAfter: .seconds(1))
+        var call = TestCall(router, deadline: 10)
+        #expect(call.start().deployment == 1)
+        #expect(call.fail(.timeout).waitsUntil == at(1))
+        #expect(call.wake(at(1)).deployment == 0)
+        call.finish(2)
+        #expect(call.route.report.answered?.deployment == 0)
+        #expect(!call.route.report.fallbackUsed)
+    }
+
+    @Test func aRateLimitedDeploymentIsAskedAgainWhenItSaid() {
+        var call = TestCall(router("a"), deadline: 10)
+        _ = call.start()
+        #expect(call.fail(.rateLimited, retryAfter: .seconds(4), 1).waitsUntil == at(5))
+        #expect(call.wake(at(5)).deployment == 0)
+    }
+
+    @Test func aRateLimitThatDoesNotFitIsTheCallers() {
+        var call = TestCall(router("a"), deadline: 10)
+        _ = call.start()
+        let failure = call.fail(.rateLimited, retryAfter: .seconds(20), 1).failure
+        #expect(failure?.outcome == .limited)
+        #expect(failure?.retryAfter == .seconds(20))
+    }
+
+    @Test func timeDoesNotMendARefusedKey() {
+        let router = router("a")
+        router.make("a", fail: .authentication)
+        var call = TestCall(router, deadline: 60)
+        let failure = call.start().failure
+        #expect(failure?.outcome == .providerAuthentication)
+    }
+
+    /// Both cool down, one by our own judgement: it is used rather than to fail the call.
+    @Test func ourOwnJudgementYieldsBeforeACallFails() {
+        let router = router("a a")
+        router.make("d0", fail: .serverError, times: 5)
+        router.make("d1", fail: .rateLimited, retryAfter: .seconds(60))
+        var call = TestCall(router, deadline: 3)
+        #expect(call.start().deployment == 0)
+        var patient = TestCall(router, deadline: 30)
+        #expect(patient.start().waitsUntil == at(5))
+    }
+
+    // MARK: Deadlines
+
+    @Test func aPassedDeadlineStartsNothing() {
+        let router = router("a")
+        var call = TestCall(router, deadline: 5)
+        let failure = call.start(5).failure
+        #expect(failure?.outcome == .deadlineExceeded)
+        #expect(router.usage(now: at(5))[0].requestsInTotal == 0)
+    }
+
+    @Test func theFirstOfTwoGetsHalfAndTheLastAllThatRemains() {
+        var call = TestCall(router("a a"), deadline: 10)
+        #expect(call.start().attempt?.timeout == .seconds(5))
+        #expect(call.fail(.timeout, 5).attempt?.timeout == .seconds(5))
+        #expect(call.fail(.timeout, 10).failure?.outcome == .deadlineExceeded)
+    }
+
+    @Test func anAttemptWithoutAlternativeGetsAll() {
+        var single = TestCall(router("a"), deadline: 10)
+        #expect(single.start().attempt?.timeout == .seconds(10))
+        var noRetry = TestCall(router("a a"), retries: 0, deadline: 10)
+        #expect(noRetry.start().attempt?.timeout == .seconds(10))
+        let limited = router("a a") { $0.deployments[1].requestsPerMinute = 0 }
+        var alone = TestCall(limited, deadline: 10)
+        #expect(alone.start().attempt?.timeout == .seconds(10))
+    }
+
+    @Test func aFallbackIsAnAlternative() {
+        var call = TestCall(router("a b") { $0.fallbacks = ["a": ["b"]] }, deadline: 10)
+        #expect(call.start().attempt?.timeout == .seconds(5))
+        #expect(call.fail(.timeout, 5).attempt?.timeout == .seconds(5))
+    }
+
+    /// Two attempts of the usual length do not fit: one is made that can succeed.
+    @Test func aSlowGroupIsNotCutIntoHalvesThatAreTooShort() {
+        let router = router("a a")
+        var teacher = TestCall(router)
+        _ = teacher.start()
+        teacher.finish(2)
+        var call = TestCall(router, deadline: 13, now: 10)
+        #expect(call.start(10).attempt?.timeout == .seconds(3))
+        var longer = TestCall(router, deadline: 18, now: 10)
+        #expect(longer.start(10).attempt?.timeout == .seconds(4))
+    }
+
+    /// Nothing has answered yet, since every attempt was cut in halves: the vain waits teach it.
+    @Test func vainWaitsTeachHowSlowAGroupIs() {
+        let router = router("a a")
+        var first = TestCall(router, deadline: 3)
+        #expect(first.start().attempt?.timeout == .seconds(1.5))
+        _ = first.fail(.timeout, 1.5)
+        var second = TestCall(router, deadline: 13, now: 10)
+        #expect(second.start(10).attempt?.timeout == .seconds(3))
+    }
+
+    @Test func aFastFallbackKeepsItsShare() {
+        let router = router("a b") { $0.fallbacks = ["a": ["b"]] }
+        for (model, seconds) in [("a", 2.0), ("b", 0.25)] {
+            var teacher = TestCall(router, model)
+            _ = teacher.start()
+            teacher.finish(seconds)
+        }
+        var call = TestCall(router, deadline: 13, now: 10)
+        #expect(call.start(10).attempt?.timeout == .seconds(2.5))
+    }
+
+    @Test func anAttemptThatCannotFinishIsNotStarted() {
+        let router = router("a a")
+        var teacher = TestCall(router)
+        _ = teacher.start()
+        teacher.finish(2)
+        var call = TestCall(router, deadline: 11, now: 10)
+        #expect(call.start(10).failure?.outcome == .deadlineExceeded)
+        #expect(router.usage(now: at(10)).map(\.requests).reduce(0, +) == 1)
+        var fits = TestCall(router, deadline: 12, now: 10)
+        #expect(fits.start(10).deployment != nil)
+    }
+
+    @Test func aBackOffThatDoesNotFitIsNotMade() {
+        var call = TestCall(router("a"), deadline: 1)
+        _ = call.start()
+        #expect(call.fail(.serverError, 0.999_999).failure?.outcome == .unavailable)
+    }
+
+    @Test(arguments: [
+        (streaming: false, own: nil as Double?, ownStream: nil as Double?, seconds: 100.0),
+        (true, nil, nil, 40),
+        (false, 30, 20, 30), (true, 30, 20, 20), (true, 30, nil, 30),
+    ])
+    func timeoutsAreTheDeploymentsElseTheRouters(
+        streaming: Bool, own: Double?, ownStream: Double?, seconds: Double
+    ) {
+        let router = router("a") {
+            $0.timeout = .seconds(100)
+            $0.streamTimeout = .seconds(40)
+            $0.deployments[0].timeout = own.map { .seconds($0) }
+            $0.deployments[0].streamTimeout = ownStream.map { .seconds($0) }
+        }
+        var call = TestCall(router, streaming: streaming)
+        #expect(call.start().attempt?.timeout == .seconds(seconds))
+    }
+
+    @Test func withoutADeadlineACallHasTenMinutes() {
+        var call = TestCall(router("a a"))
+        #expect(call.start().attempt?.timeout == .seconds(300))
+        let failure = call.fail(.timeout, 600).failure
+        #expect(failure?.outcome == .unavailable, "the caller set no deadline")
+    }
+
+    // MARK: Streams
+
+    @Test func afterTheFirstContentAFailureIsFinal() {
+        let router = router("a a b") { $0.fallbacks = ["a": ["b"]] }
+        var call = TestCall(router, tokens: 100, streaming: true)
+        let deployment = call.start().deployment!
+        call.route.committed(now: at(0.5))
+        let action = call.route.failed(
+            failure(.streamCut), usage: TokenUsage(prompt: 60, completion: 12), now: at(2),
+            random: &call.random)
+        #expect(action.failure?.outcome == .streamInterrupted)
+        #expect(action.failure?.retryAfter == nil)
+        #expect(action.failure?.attempts.first?.timeToFirstToken == .milliseconds(500))
+        let usage = router.usage(now: at(2))[deployment]
+        #expect(usage.tokensUsed == 72)
+        #expect(usage.tokensOutstanding == 0)
+    }
+
+    @Test func aCutStreamWhoseUsageIsUnknownCountsAsEstimated() {
+        let router = router("a")
+        var call = TestCall(router, tokens: 100, streaming: true)
+        _ = call.start()
+        call.route.committed(now: at(1))
+        _ = call.fail(.streamCut, 2)
+        #expect(router.usage(now: at(2))[0].tokensUsed == 100)
+    }
+
+    @Test func beforeTheFirstContentAStreamFailsOver() {
+        var call = TestCall(router("a a"), streaming: true)
+        let first = call.start().deployment!
+        #expect(call.fail(.streamCut).deployment == 1 - first)
+    }
+
+    // MARK: Context windows
+
+    @Test func aLargerWindowOfTheGroupIsTried() {
+        let router = router("a a a") {
+            $0.deployments[0].maxInputTokens = 8_000
+            $0.deployments[1].maxInputTokens = 8_000
+            $0.deployments[2].maxInputTokens = 32_000
+            $0.deployments[2].order = 2
+            $0.deployments[0].order = 1
+            $0.deployments[1].order = 1
+        }
+        var call = TestCall(router)
+        _ = call.start()
+        #expect(call.fail(.contextWindowExceeded).deployment == 2)
+        #expect(call.fail(.contextWindowExceeded).failure?.outcome == .contextWindowExceeded)
+    }
+
+    // MARK: What the caller is told
+
+    @Test func aLimitDoesNotHideAFailure() {
+        let router = router("a b") {
+            $0.fallbacks = ["a": ["b"]]
+            $0.deployments[1].requestsPerMinute = 0
+        }
+        var call = TestCall(router)
+        _ = call.start()
+        let failure = call.fail(.malformedResponse, 1).failure
+        #expect(failure?.outcome == .unavailable)
+        #expect(failure?.retryAfter == .seconds(59), "then the fallback is free")
+    }
+
+    @Test func limitsInEveryTargetAreALimit() {
+        let router = router("a b") {
+            $0.fallbacks = ["a": ["b"]]
+            $0.deployments[0].requestsPerMinute = 0
+            $0.deployments[1].requestsPerMinute = 0
+        }
+        var call = TestCall(router)
+        #expect(call.start().failure?.outcome == .limited)
+    }
+
+    @Test func theReportTellsEveryAttempt() {
+        let router = router("a a")
+        var call = TestCall(router, streaming: true)
+        let first = call.start(1).deployment
+        let second = call.fail(.timeout, 3).deployment
+        call.route.committed(now: at(4))
+        call.finish(6)
+        let report = call.route.report
+        #expect(report.attempts.map(\.deployment) == [first, second])
+        #expect(report.attempts.map(\.outcome?.kind) == [.timeout, nil])
+        #expect(report.attempts.map(\.startedAt) == [at(1), at(3)])
+        #expect(report.attempts.map(\.duration) == [.seconds(2), .seconds(3)])
+        #expect(report.attempts.map(\.timeToFirstToken) == [nil, .seconds(1)])
+        #expect(report.answered == report.attempts.last)
+        #expect(!report.fallbackUsed)
+    }
+}
