@@ -8,6 +8,7 @@ let pure = common + [.strictMemorySafety()]
 /// Thin wrappers over C and the generated code.
 let wrapper = common + [.enableExperimentalFeature("Lifetimes")]
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -19,6 +20,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // What runs when Junction serves or is called, lowest first.
@@ -62,11 +64,17 @@ let package = Package(
         .target(
             name: "JunctionSimulation", dependencies: ["JunctionConfig", "JunctionRouting"],
             path: "tools/simulate", exclude: ["scenario_template.yaml", "strategies.md"], swiftSettings: pure),
+        .target(
+            name: "JunctionLoad",
+            dependencies: [
+                "JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionRouting", "JunctionTransport",
+                histogram, yams,
+            ], path: "tools/load", swiftSettings: pure),
         .executableTarget(
             name: "junction",
             dependencies: [
-                "JunctionClient", "JunctionConfig", "JunctionMessages", "JunctionRouting", "JunctionRPC",
-                "JunctionService", "JunctionSimulation", argumentParser,
+                "JunctionClient", "JunctionConfig", "JunctionLoad", "JunctionMessages", "JunctionRouting",
+                "JunctionRPC", "JunctionService", "JunctionSimulation", argumentParser,
             ], swiftSettings: pure),
 
         // What measures it.
@@ -115,6 +123,8 @@ let package = Package(
         .testTarget(
             name: "JunctionSimulationTests",
             dependencies: ["JunctionConfig", "JunctionRouting", "JunctionSimulation"], swiftSettings: common),
+        .testTarget(
+            name: "JunctionLoadTests", dependencies: ["JunctionLoad", "JunctionRPC"], swiftSettings: common),
         .testTarget(name: "TidyTests", swiftSettings: common),
     ],
     swiftLanguageModes: [.v6],

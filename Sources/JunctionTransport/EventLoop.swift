@@ -407,6 +407,34 @@ public final class DescriptorWatch {
     }
 }
 
+/// A time at which something is to happen, to some 50 µs where a `Timer` counts milliseconds; each setting of
+/// it is a system call. Confined to its loop.
+public final class Alarm {
+    private let descriptor: Int32
+    private var watch: DescriptorWatch?
+
+    public init(loop: EventLoop, _ action: @escaping () -> Void) {
+        descriptor = junction_alarm_open()
+        watch = loop.watch(descriptor, .read) { [descriptor] _ in
+            var expirations: UInt64 = 0
+            _ = Glibc.read(descriptor, &expirations, 8)
+            action()
+        }
+    }
+
+    /// Rings once after `nanoseconds` from now, or at once; forgets an earlier setting.
+    public func set(afterNanoseconds nanoseconds: Int64) {
+        junction_alarm_set(descriptor, max(1, nanoseconds))
+    }
+
+    /// Never rings again. Once, and before the loop ends.
+    public func close() {
+        watch?.close()
+        watch = nil
+        Glibc.close(descriptor)
+    }
+}
+
 /// A signal that a loop watches.
 public final class SignalWatch {
     private var handle: UnsafeMutablePointer<uv_signal_t>?

@@ -117,6 +117,11 @@ public final class HTTP2Stream {
         session.resume(self)
     }
 
+    /// Queues a body, or a part of it, that is ready.
+    public func send(_ bytes: [UInt8]) {
+        send(count: bytes.count) { $0.copyBytes(from: bytes) }
+    }
+
     /// Ends the stream with trailers, behind the body that is queued.
     public func sendTrailers(_ block: HeaderBlock) {
         guard let session, canSend else { return }

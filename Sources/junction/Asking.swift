@@ -56,24 +56,7 @@ struct Asking: ParsableArguments {
         guard timeout > 0, timeout <= 86_400 else {
             throw ValidationError("--timeout must be more than 0 and at most 86400 seconds, not \(timeout).")
         }
-        _ = try destination()
-    }
-
-    /// The address in its two parts; an IPv6 host stands in brackets.
-    private func destination() throws -> (host: String, port: Int) {
-        let colon = address.lastIndex(of: ":") ?? address.startIndex
-        var host = address[..<colon]
-        let port = Int(address[colon...].dropFirst()) ?? 0
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            host = ""
-        }
-        guard !host.isEmpty, (1...65535).contains(port) else {
-            throw ValidationError(
-                "--address must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
-        }
-        return (String(host), port)
+        _ = try destination(of: address)
     }
 
     func completion() throws -> JunctionV1.Completion {
@@ -100,7 +83,7 @@ struct Asking: ParsableArguments {
     /// Runs `body` with a client that is shut down afterwards; tells an error and ends the process with
     /// 64 + its gRPC code.
     func ask(_ body: (JunctionClient, CallOptions) async throws -> Void) async throws {
-        let (host, port) = try destination()
+        let (host, port) = try destination(of: address)
         let client = JunctionClient(host: host, port: port)
         defer { client.shutdown() }
         do {
@@ -149,6 +132,23 @@ struct Asking: ParsableArguments {
         }
         printError(text)
     }
+}
+
+/// An address in its two parts; an IPv6 host stands in brackets.
+func destination(of address: String) throws -> (host: String, port: Int) {
+    let colon = address.lastIndex(of: ":") ?? address.startIndex
+    var host = address[..<colon]
+    let port = Int(address[colon...].dropFirst()) ?? 0
+    if host.hasPrefix("["), host.hasSuffix("]") {
+        host = host.dropFirst().dropLast()
+    } else if host.contains(":") {
+        host = ""
+    }
+    guard !host.isEmpty, (1...65535).contains(port) else {
+        throw ValidationError(
+            "--address must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
+    }
+    return (String(host), port)
 }
 
 /// The route as lines for a person.

@@ -36,6 +36,23 @@ import Testing
         #expect(elapsed >= .milliseconds(24))
     }
 
+    @Test func anAlarmRingsOnceForEachSettingAndNotEarly() {
+        let loop = EventLoop()
+        let start = loop.now
+        var rings: [Duration] = []
+        var alarm: Alarm?
+        alarm = Alarm(loop: loop) {
+            rings.append(loop.now - start)
+            if rings.count == 1 { alarm?.set(afterNanoseconds: 300_000) } else { loop.stop() }
+        }
+        alarm?.set(afterNanoseconds: 3_600_000_000_000)
+        alarm?.set(afterNanoseconds: 200_000)
+        loop.run()
+        alarm?.close()
+        #expect(rings.count == 2)
+        #expect(rings[0] >= .microseconds(200) && rings[1] - rings[0] >= .microseconds(300))
+    }
+
     @Test func manyTimersKeepTheirOrderUnderInsertAndRemove() {
         let loop = EventLoop()
         var fired: [Int] = []

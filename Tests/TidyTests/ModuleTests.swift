@@ -21,7 +21,7 @@ struct ModuleTests {
     }()
 
     /// The modules of the command that are no part of a router, and so stand outside Sources.
-    static let tools: Set = ["JunctionSimulation"]
+    static let tools: Set = ["JunctionLoad", "JunctionSimulation"]
 
     /// The modules below Sources/CLibraries: what is not Swift.
     static let cModules: Set<String> = Set(
@@ -52,9 +52,10 @@ struct ModuleTests {
         "Glibc": [
             "JunctionTransport", "JunctionProtobuf", "JunctionOutbound", "JunctionRPC", "JunctionProviders",
         ],
-        "Foundation": ["JunctionService", "junction"],
+        "Foundation": ["JunctionLoad", "JunctionService", "JunctionSimulation", "junction"],
         "Dispatch": ["JunctionService", "junction"],
-        "Yams": ["JunctionConfig"],
+        "Yams": ["JunctionConfig", "JunctionLoad"],
+        "Histogram": ["JunctionLoad"],
         "ArgumentParser": ["junction"],
     ]
 

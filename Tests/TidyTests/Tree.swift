@@ -20,9 +20,10 @@ struct File: CustomStringConvertible, Sendable {
     var description: String { path }
     var name: String { path.split(separator: "/").last.map(String.init) ?? path }
 
-    /// The module that a file below Sources belongs to.
+    /// The module that a file below Sources, or the load tool, belongs to.
     var module: String? {
         let parts = path.split(separator: "/")
+        if path.hasPrefix("tools/load/") { return "JunctionLoad" }
         return parts.count > 2 && parts[0] == "Sources" ? String(parts[1]) : nil
     }
 

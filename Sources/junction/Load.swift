@@ -1,0 +1,334 @@
+// `junction load`: loads a running router, reports what came of it, judges and compares.
+import ArgumentParser
+import Foundation
+import JunctionLoad
+
+struct Load: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Load a running router and report latency, throughput and errors.",
+        discussion: """
+            Examples:
+              junction load --model gpt-4o                 16 calls at once for 10 s
+              junction load --model gpt-4o --rate 500      500 calls/s, come what may
+              junction load --model gpt-4o --stream --rate 50 --html report.html
+              junction load --mix mix.yaml --rate 100 --slo 'p99<50ms,errors<0.1%'
+              junction load --model gpt-4o --rate 100 --find-max --slo 'p99<20ms'
+              junction load --compare before.json after.json
+
+            With --rate, --steps or --replay the loop is open: calls start when they
+            are due, and their latency counts from then, so that a server that stands
+            still shows in it. With --concurrency it is closed: a call waits for an
+            earlier one to end, as in a caller with a fixed number of threads; such a
+            load slows down with the server and hides its pauses.
+
+            A mix file is a YAML list, or JSON lines, of kinds of request:
+              - {model: gpt-4o, weight: 3, stream: true, prompt_bytes: 800}
+              - {model: small, prompt_bytes: "uniform:100-500", max_tokens: 256}
+            prompt_bytes is N, uniform:LEAST-MOST, exponential:MEAN or
+            lognormal:MEDIAN:SIGMA; prompt and system are texts. What a kind leaves
+            out is as the options say.
+
+            Objectives for --slo, each with < or > and a value:
+              pNN         latency at a percentile, as p99<50ms or p99.9<1s
+              mean, max   latency
+              ttft.pNN    time to first token; gap.pNN: between messages
+              errors      share of failed calls, as errors<0.1%
+              rate        answered calls a second; tokens: completion tokens a second
+
+            The report goes to standard output, progress and objectives to standard
+            error. Exit code 0; 1 when there is no router or a file is wrong; 2 when an
+            objective is missed, no call was answered, or calls failed and no objective
+            speaks of errors; 64 wrong arguments.
+            """)
+
+    @Option(name: .shortAndLong, help: "The model group to ask.")
+    var model: String?
+
+    @Option(help: "Address of the router.")
+    var address = "127.0.0.1:50051"
+
+    @Flag(help: "Ask by Stream instead of Complete.")
+    var stream = false
+
+    @Option(help: "Length of the prompts: bytes, or a distribution of them (see above).")
+    var promptBytes = "400"
+
+    @Option(help: "The prompt itself, instead of one of --prompt-bytes.")
+    var prompt: String?
+
+    @Option(help: "Most tokens to generate.")
+    var maxTokens: Int32?
+
+    @Option(help: "A file with kinds of request and their weights.")
+    var mix: String?
+
+    @Option(help: "Open loop: calls started each second.")
+    var rate: Double?
+
+    @Option(help: "Open loop: the rate goes from --rate to this one over the duration.")
+    var rampTo: Double?
+
+    @Option(help: "Open loop: rates one after the other, as 100:10s,200:10s.")
+    var steps: String?
+
+    @Option(help: "Open loop: a trace file with the second of a call's start on each line.")
+    var replay: String?
+
+    @Option(help: "How calls of an open loop are spread: constant or poisson.")
+    var arrivals = ArrivalPattern.constant
+
+    @Option(help: "Closed loop: calls at once (default: 16, when there is no rate).")
+    var concurrency: Int?
+
+    @Option(help: "How long, as 30s or 2m (default: 10s).")
+    var duration: String?
+
+    @Option(help: "Most calls; the run ends earlier when they are done.")
+    var calls: Int?
+
+    @Option(help: "Warm-up at the first rate before it counts.")
+    var warmUp = "1s"
+
+    @Option(help: "Threads that make calls.")
+    var threads = 1
+
+    @Option(help: "Connections in all.")
+    var connections = 8
+
+    @Option(help: "Time that a call may take.")
+    var timeout = "60s"
+
+    @Option(help: "Seed of arrivals, prompts and the mix: the same seed makes the same load.")
+    var seed: UInt64 = 1
+
+    @Option(help: "Objectives, as 'p99<50ms,errors<0.1%'; the exit code says whether they are met.")
+    var slo: String?
+
+    @Flag(help: "Search the highest rate that meets --slo, beginning with --rate; each try has the duration.")
+    var findMax = false
+
+    @Option(help: "Write the report as JSON.")
+    var json: String?
+
+    @Option(help: "Write the report as a web page with plots; it needs no network.")
+    var html: String?
+
+    @Flag(help: "Show no progress.")
+    var quiet = false
+
+    @Option(parsing: .upToNextOption, help: "Compare two reports made by --json, and load nothing.")
+    var compare: [String] = []
+
+    func validate() throws {
+        if !compare.isEmpty {
+            guard compare.count == 2 else {
+                throw ValidationError("--compare takes two files: A.json B.json.")
+            }
+            return
+        }
+        if (model ?? "").isEmpty && mix == nil {
+            throw ValidationError("Say what to ask for: --model NAME, or --mix FILE.")
+        }
+        let open = [rate != nil, steps != nil, replay != nil].count { $0 }
+        if open > 1 || (open == 1 && concurrency != nil) {
+            throw ValidationError("Only one of --rate, --steps, --replay and --concurrency can be given.")
+        }
+        if let rate, !(rate > 0 && rate <= 1e7) {
+            throw ValidationError("--rate must be more than 0, not \(rate).")
+        }
+        if let rampTo, !(rampTo >= 0 && rampTo <= 1e7) || rate == nil {
+            throw ValidationError("--ramp-to needs --rate, and must be 0 or more, not \(rampTo).")
+        }
+        if let concurrency, !(1...1_000_000).contains(concurrency) {
+            throw ValidationError("--concurrency must be 1 to 1000000, not \(concurrency).")
+        }
+        if let calls, calls < 1 { throw ValidationError("--calls must be 1 or more, not \(calls).") }
+        if let maxTokens, maxTokens < 1 {
+            throw ValidationError("--max-tokens must be 1 or more, not \(maxTokens).")
+        }
+        if !(1...256).contains(threads) {
+            throw ValidationError("--threads must be 1 to 256, not \(threads).")
+        }
+        if !(1...100_000).contains(connections) {
+            throw ValidationError("--connections must be 1 to 100000, not \(connections).")
+        }
+        if findMax, rate == nil || slo == nil || rampTo != nil {
+            throw ValidationError("--find-max needs --slo, and --rate as the first rate to try.")
+        }
+        _ = try objectives()
+        _ = try kindFromOptions()
+        if let steps { _ = try told { () throws(LoadError) in try RateProfile(steps: steps) } }
+        _ = try destination(of: address)
+        for (name, text) in [("duration", duration ?? "10s"), ("timeout", timeout)]
+        where (seconds(text) ?? 0) <= 0 {
+            throw ValidationError("--\(name) must be a time, as 30s or 500ms, not '\(text)'.")
+        }
+        if seconds(warmUp) == nil { throw ValidationError("--warm-up must be a time, not '\(warmUp)'.") }
+    }
+
+    func run() throws {
+        do {
+            if compare.count == 2 { return try printComparison() }
+            let plan = try plan()
+            let objectives = try objectives()
+            let report = findMax ? try searchMaximum(plan, objectives) : try run(plan)
+            try printNow(report.text())
+            try write(report)
+            try judge(report, objectives)
+        } catch let error as LoadError {
+            printError("junction: \(error)\n")
+            throw ExitCode(1)
+        }
+    }
+
+    // MARK: The plan
+
+    private func plan() throws -> LoadPlan {
+        var plan = LoadPlan()
+        (plan.host, plan.port) = try destination(of: address)
+        let base = try kindFromOptions()
+        plan.kinds = try mix.map { try readMix(text(of: $0), file: $0, base: base) } ?? [base]
+        plan.seconds = seconds(duration ?? "10s") ?? 10
+        plan.warmUpSeconds = seconds(warmUp) ?? 0
+        plan.timeoutSeconds = seconds(timeout) ?? 60
+        plan.callsMax = calls
+        plan.threads = threads
+        plan.connections = connections
+        plan.seed = seed
+        if let rate {
+            let piece = RateProfile.Piece(seconds: plan.seconds, from: rate, to: rampTo ?? rate)
+            plan.pacing = .rate(RateProfile([piece]), arrivals)
+        } else if let steps {
+            plan.pacing = .rate(try RateProfile(steps: steps), arrivals)
+        } else if let replay {
+            plan.pacing = .trace(try readTrace(text(of: replay)))
+        } else {
+            plan.pacing = .concurrency(concurrency ?? 16)
+        }
+        return plan
+    }
+
+    private func kindFromOptions() throws -> RequestKind {
+        var kind = RequestKind(model: model ?? "")
+        kind.streams = stream
+        kind.promptBytes = try told { () throws(LoadError) in try SizeDistribution(promptBytes) }
+        kind.prompt = prompt
+        kind.maxTokens = maxTokens
+        return kind
+    }
+
+    private func objectives() throws -> [Objective] {
+        guard let slo else { return [] }
+        return try told { () throws(LoadError) in try Objective.list(slo) }
+    }
+
+    /// An option's fault as the parser tells it.
+    private func told<T>(_ body: () throws(LoadError) -> T) throws -> T {
+        do { return try body() } catch {
+            let text = "\(error)"
+            throw ValidationError(text.prefix(1).uppercased() + text.dropFirst() + ".")
+        }
+    }
+
+    private func text(of file: String) throws -> String {
+        do { return try String(contentsOfFile: file, encoding: .utf8) } catch {
+            throw LoadError("\(file): this file cannot be read as UTF-8 text")
+        }
+    }
+
+    // MARK: Running
+
+    private func run(_ plan: LoadPlan) throws -> LoadReport {
+        let screen = StatusLine(isShown: !quiet && isatty(2) == 1)
+        defer { screen.clear() }
+        return try LoadRun.run(plan, interrupts: [SIGINT, SIGTERM]) { screen.show($0) }
+    }
+
+    private func searchMaximum(_ plan: LoadPlan, _ objectives: [Objective]) throws -> LoadReport {
+        var search = MaximumSearch(from: rate ?? 1)
+        var best: LoadReport?
+        while let next = search.next {
+            var plan = plan
+            plan.pacing = .rate(.constant(next, seconds: plan.seconds), arrivals)
+            let report = try run(plan)
+            let missed = objectives.filter { !$0.isMet(by: report) }
+            let reasons =
+                missed.map { "\($0): \($0.shown(in: report))" } + [report.shortfall].compactMap { $0 }
+            search.tried(reasons.isEmpty)
+            if reasons.isEmpty { best = report }
+            let verdict = reasons.isEmpty ? "met" : "missed: " + reasons.joined(separator: ", ")
+            printError("\(String(format: "%.0f", next)) calls/s: \(verdict)\n")
+            if best == nil, search.next == nil { best = report }
+        }
+        guard let best else { throw LoadError("no rate could be tried") }
+        if let met = search.met {
+            try printNow(
+                "The highest rate that meets \(slo ?? ""): \(String(format: "%.0f", met)) calls/s\n\n")
+        } else {
+            try printNow("No rate meets \(slo ?? "").\n\n")
+        }
+        return best
+    }
+
+    // MARK: The result
+
+    private func write(_ report: LoadReport) throws {
+        for (file, bytes) in [(json, try report.json()), (html, Data(report.html().utf8))] {
+            guard let file else { continue }
+            do { try bytes.write(to: URL(filePath: file)) } catch {
+                throw LoadError("\(file): this file cannot be written")
+            }
+        }
+    }
+
+    private func judge(_ report: LoadReport, _ objectives: [Objective]) throws {
+        var isMissed = report.succeeded == 0
+        for objective in objectives {
+            let isMet = objective.isMet(by: report)
+            printError("\(isMet ? "met   " : "MISSED") \(objective): \(objective.shown(in: report))\n")
+            if !isMet { isMissed = true }
+        }
+        if report.failed > 0, !objectives.contains(where: { $0.measure == .errors }) { isMissed = true }
+        if isMissed { throw ExitCode(2) }
+    }
+
+    private func printComparison() throws {
+        let reports = try compare.map { file in
+            do { return try LoadReport(json: Data(contentsOf: URL(filePath: file))) } catch {
+                throw LoadError("\(file): this is no report made by junction load --json")
+            }
+        }
+        try printNow(Comparison(reports[0], reports[1]).text(a: compare[0], b: compare[1]))
+    }
+}
+
+extension ArrivalPattern: ExpressibleByArgument {}
+
+/// One line on standard error that is written over and over while a run goes on.
+private final class StatusLine {
+    private let isShown: Bool
+    private var last = LoadProgress()
+
+    init(isShown: Bool) { self.isShown = isShown }
+
+    func show(_ progress: LoadProgress) {
+        guard isShown, progress.seconds - last.seconds > 0.5 || progress.seconds < last.seconds else {
+            return
+        }
+        let seconds = progress.seconds - last.seconds
+        let rate = Double(progress.succeeded - last.succeeded) / seconds
+        let tokens = Double(progress.tokens - last.tokens) / seconds
+        last = progress
+        if progress.seconds < 0 { return printError("\r\u{1b}[Kwarming up") }
+        let underWay = progress.started - progress.succeeded - progress.failed
+        printError(
+            String(
+                format:
+                    "\r\u{1b}[K%5.0f s  %8.0f calls/s  %8.0f tokens/s  %d answered  %d failed  %d under way",
+                progress.seconds, rate, tokens, progress.succeeded, progress.failed, underWay))
+    }
+
+    func clear() {
+        if isShown { printError("\r\u{1b}[K") }
+    }
+}

@@ -1,0 +1,262 @@
+"""`junction load`: its counts are the provider's, its times are those of the calls, its exit codes tell."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from programs import Background, Junction, Upstream, command, eventually, junction_binary
+
+MS = 1000
+
+
+@pytest.fixture
+def upstream(start):
+    return start(Upstream, chunks=5, record=0)
+
+
+@pytest.fixture
+def router(start, upstream):
+    groups = [
+        upstream.deployment("gpt-4o", "gpt-4o", "one"),
+        upstream.deployment("gpt-4o", "gpt-4o", "two"),
+        upstream.deployment("broken", "status-500", "bad"),
+        upstream.deployment("slow", "slow-200", "late"),
+        upstream.deployment("silent", "stall", "mute"),
+    ]
+    return start(Junction, groups, {"num_retries": 0, "disable_cooldowns": True})
+
+
+@pytest.fixture
+def load(router, tmp_path):
+    """Runs the tool on the router and returns (exit code, report, standard output, standard error)."""
+
+    def run(*arguments, seconds=60):
+        file = tmp_path / "report.json"
+        file.unlink(missing_ok=True)
+        given = ["load", "--address", router.address, "--json", file, *arguments]
+        code, out, err = command(*given, seconds=seconds)
+        return code, json.loads(file.read_text()) if file.exists() else None, out, err
+
+    return run
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("pace", [["--rate", "200"], ["--concurrency", "7"]])
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_counts_are_the_providers(load, upstream, streaming, pace, threads):
+    """Each call once: also with a warm-up, whose calls the provider sees and the report does not count."""
+    arguments = ["--model", "gpt-4o", "--calls", "150", "--threads", threads, "--warm-up", "0", *pace]
+    code, report, out, err = load(*arguments, *(["--stream"] if streaming else []))
+    stats = upstream.stats()
+    assert code == 0, (out, err)
+    assert report["started"] == report["succeeded"] == stats["calls"] == 150
+    assert report["failed"] == 0 and report["outcomes"] == {"OK": 150}
+    assert stats["answered_whole"] == (0 if streaming else 150)
+    assert stats["streams_completed"] == (150 if streaming else 0)
+    assert stats["aborted_by_peer"] == 0
+    assert sum(report["deployments"].values()) == 150 and set(report["deployments"]) == {"one", "two"}
+    assert report["completionTokens"] == 150 * 24 and report["promptTokens"] == 150 * 52
+    assert report["latency"]["count"] == 150 == report["service"]["count"]
+    assert report["firstToken"]["count"] == (150 if streaming else 0)
+    assert sum(second["succeeded"] for second in report["timeline"]) == 150
+
+
+def test_warm_up_is_made_and_not_counted(load, upstream):
+    code, report, _, _ = load("--model", "gpt-4o", "--rate", "100", "--duration", "0.5s", "--warm-up", "500ms")
+    assert code == 0 and report["started"] == 50 and upstream.stats()["calls"] == 100
+
+
+@pytest.mark.parametrize(
+    "pace, calls",
+    [
+        (["--rate", "20", "--ramp-to", "80", "--duration", "1s"], 50),
+        (["--steps", "20:500ms,60:500ms"], 40),
+        (["--rate", "100", "--duration", "1s", "--arrivals", "poisson"], range(60, 145)),
+    ],
+)
+def test_open_loops(load, upstream, pace, calls):
+    code, report, _, _ = load("--model", "gpt-4o", "--warm-up", "0", *pace)
+    assert code == 0 and report["started"] == upstream.stats()["calls"]
+    assert report["started"] in (calls if isinstance(calls, range) else [calls])
+
+
+def test_a_trace_is_replayed(load, upstream, tmp_path):
+    trace = tmp_path / "trace"
+    trace.write_text("# seconds\n" + "".join(f"{100 + n / 50}\n" for n in range(30)))
+    code, report, _, _ = load("--model", "gpt-4o", "--replay", trace)
+    assert code == 0 and report["started"] == 30 == upstream.stats()["calls"]
+    assert 0.5 < report["seconds"] < 1.5
+
+
+def test_a_mix_has_its_shares(load, upstream, tmp_path):
+    mix = tmp_path / "mix.yaml"
+    mix.write_text(
+        "- {model: gpt-4o, weight: 3, stream: true, prompt_bytes: 'uniform:10-2000'}\n- {model: slow}\n"
+    )
+    code, report, out, err = load("--mix", mix, "--rate", "400", "--calls", "400", "--warm-up", "0")
+    assert code == 0, (out, err)
+    models = upstream.stats()["models"]
+    assert models["gpt-4o"]["calls"] + models["slow-200"]["calls"] == 400
+    assert 250 <= models["gpt-4o"]["calls"] == upstream.stats()["streams_completed"] <= 350
+    assert report["latency"]["maxUs"] >= 200 * MS and report["firstToken"]["p50Us"] < 200 * MS
+
+
+def test_failing_fast_is_not_being_fast(load, upstream):
+    code, report, out, _ = load("--model", "broken", "--rate", "100", "--calls", "60", "--warm-up", "0")
+    assert code == 2
+    assert report["failed"] == 60 == report["outcomes"]["UNAVAILABLE"] == upstream.stats()["failed_total"]
+    assert report["latency"]["count"] == 0 and report["failures"]["count"] == 60
+    assert "UNAVAILABLE" in out
+
+
+def test_deadlines_are_counted(load):
+    arguments = ["--model", "silent", "--rate", "50", "--calls", "10", "--timeout", "300ms", "--warm-up", "0"]
+    code, report, _, _ = load(*arguments)
+    assert code == 2 and report["outcomes"] == {"DEADLINE_EXCEEDED": 10}
+    assert report["failures"]["p50Us"] >= 250 * MS
+
+
+def stalled(router, load, *pace):
+    """The report of a run in which the router stands still for 100 ms or more, once a second."""
+    with_progress = Background(load, "--model", "gpt-4o", "--warm-up", "500ms", "--duration", "4s", *pace)
+    time.sleep(1.5)
+    stalls = 0
+    while with_progress.is_alive() and stalls < 3:
+        os.kill(router.pid, signal.SIGSTOP)
+        time.sleep(0.1)
+        os.kill(router.pid, signal.SIGCONT)
+        stalls += 1
+        time.sleep(0.9)
+    code, report, out, err = with_progress.result()
+    print(f"{' '.join(pace)}: p50 {report['latency']['p50Us']} µs, p99 {report['latency']['p99Us']} µs, "
+          f"p99.9 {report['latency']['p999Us']} µs, max {report['latency']['maxUs']} µs, {report['started']} calls")
+    assert code == 0 and report["failed"] == 0, (out, err)
+    return report
+
+
+def test_an_open_loop_shows_a_stall_that_a_closed_one_hides(router, load):
+    """Of 4 s the router stands still for 0.3 s: one call in thirteen was due in a stall. A closed loop has
+    only the few calls under way to show it."""
+    open_loop = stalled(router, load, "--rate", "300")
+    closed_loop = stalled(router, load, "--concurrency", "4")
+    assert open_loop["latency"]["p99Us"] >= 70 * MS
+    assert closed_loop["latency"]["maxUs"] >= 90 * MS
+    assert closed_loop["latency"]["p99Us"] < 50 * MS
+
+
+def test_times_are_those_of_the_calls(load):
+    code, report, _, _ = load("--model", "slow", "--rate", "50", "--calls", "60", "--warm-up", "0")
+    assert code == 0 and report["latency"]["p50Us"] >= 200 * MS
+    print(f"a provider that takes 200 ms: p50 {report['latency']['p50Us']} µs")
+    for times in (report["latency"], report["service"]):
+        assert times["p50Us"] <= times["p90Us"] <= times["p99Us"] <= times["maxUs"]
+
+
+class TestObjectives:
+    @pytest.mark.parametrize(
+        "slo, code",
+        [("p99<20s,errors<0.1%", 0), ("p50<1us", 2), ("rate>1000000", 2), ("ttft.p50<1s", 2)],
+    )
+    def test_they_set_the_exit_code(self, load, slo, code):
+        got, _, _, err = load("--model", "gpt-4o", "--calls", "20", "--warm-up", "0", "--slo", slo)
+        assert got == code and ("MISSED" in err) == (code == 2), err
+
+    def test_errors_may_be_allowed(self, load):
+        arguments = ["--model", "broken", "--calls", "20", "--warm-up", "0"]
+        assert load(*arguments, "--slo", "errors<=100%")[0] == 2, "no call was answered"
+
+    def test_the_highest_rate_is_found(self, load):
+        code, report, out, err = load(
+            "--model", "gpt-4o", "--rate", "100", "--duration", "300ms", "--warm-up", "0", "--find-max",
+            "--slo", "p99<30ms,errors<0.1%",
+        )
+        found = re.search(r"highest rate that meets .*: (\d+) calls/s", out)
+        assert code == 0 and found, (out, err)
+        tried = {int(rate): verdict for rate, verdict in re.findall(r"^(\d+) calls/s: (met|missed)", err, re.M)}
+        met = [rate for rate, verdict in tried.items() if verdict == "met"]
+        assert int(found[1]) == max(met) < min(rate for rate, verdict in tried.items() if verdict == "missed")
+        assert report["pacing"].endswith(f" {int(found[1]):,} calls/s")
+
+
+def test_the_page_and_the_comparison(load, tmp_path):
+    page = tmp_path / "report.html"
+    kept = tmp_path / "kept.json"
+    code, report, _, _ = load(
+        "--model", "gpt-4o", "--stream", "--rate", "100", "--duration", "1s", "--html", page
+    )
+    assert code == 0
+    kept.write_text(json.dumps(report))
+    text = page.read_text()
+    assert text.count("<svg") == 4 and "http://" not in text and "https://" not in text
+    code, out, err = command("load", "--compare", kept, kept)
+    assert code == 0 and "latency p99" in out and "+0 %" in out and "worse" not in out
+    kept.write_text("{}")
+    code, out, err = command("load", "--compare", kept, kept)
+    assert code == 1 and "is no report" in err
+
+
+def test_an_interrupted_run_reports(router, upstream, tmp_path):
+    file = tmp_path / "report.json"
+    arguments = ["--model", "gpt-4o", "--rate", "50", "--duration", "60s", "--warm-up", "0", "--json", file]
+    tool = subprocess.Popen(
+        [junction_binary(), "load", "--address", router.address, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    eventually(lambda: upstream.stats()["calls"] >= 20, "the tool makes calls")
+    tool.send_signal(signal.SIGINT)
+    out, err = tool.communicate(timeout=20)
+    report = json.loads(file.read_text())
+    assert tool.returncode == 0, err
+    assert 0 < report["started"] < 1000 and report["seconds"] < 20
+
+
+def test_a_router_that_goes_away_is_counted(router, load, upstream):
+    arguments = ["--model", "gpt-4o", "--rate", "100", "--duration", "3s", "--warm-up", "0", "--timeout", "2s"]
+    run = Background(load, *arguments)
+    eventually(lambda: upstream.stats()["calls"] >= 100, "the tool makes calls")
+    os.kill(router.pid, signal.SIGKILL)
+    code, report, out, err = run.result()
+    assert code == 2, (out, err)
+    assert report["started"] == 300 == report["succeeded"] + report["failed"]
+    assert report["outcomes"]["CONNECTION_LOST"] == report["failed"] > 50
+
+
+class TestWrongArguments:
+    @pytest.mark.parametrize(
+        "arguments, says",
+        [
+            ([], "--model"),
+            (["--model", "a", "--rate", "0"], "--rate"),
+            (["--model", "a", "--rate", "1", "--concurrency", "2"], "Only one of"),
+            (["--model", "a", "--slo", "p99"], "p99<50ms"),
+            (["--model", "a", "--slo", "p99<50"], "with its unit"),
+            (["--model", "a", "--find-max"], "--slo"),
+            (["--model", "a", "--duration", "soon"], "--duration"),
+            (["--model", "a", "--prompt-bytes", "many"], "lognormal"),
+            (["--model", "a", "--address", "nowhere"], "HOST:PORT"),
+            (["--compare", "one.json"], "two files"),
+        ],
+    )
+    def test_they_are_refused(self, arguments, says):
+        code, out, err = command("load", *arguments)
+        assert code == 64 and out == "" and says in err, err
+
+    def test_files_that_are_wrong(self, router, tmp_path):
+        mix = tmp_path / "mix.yaml"
+        mix.write_text("- {model: a, wieght: 3}\n")
+        code, _, err = command("load", "--address", router.address, "--mix", mix)
+        assert code == 1 and f"{mix}:1" in err and "wieght" in err
+
+    def test_no_router(self):
+        code, out, err = command("load", "--model", "a", "--address", "127.0.0.1:1")
+        assert code == 1 and out == "" and "cannot connect" in err
+
+    def test_help_has_examples(self):
+        code, out, _ = command("load", "--help")
+        assert code == 0
+        for part in ["--find-max", "Examples:", "open", "closed", "Exit code", "lognormal"]:
+            assert part in out, part
