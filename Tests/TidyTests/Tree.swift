@@ -20,10 +20,11 @@ struct File: CustomStringConvertible, Sendable {
     var description: String { path }
     var name: String { path.split(separator: "/").last.map(String.init) ?? path }
 
-    /// The module that a file below Sources, or the load tool, belongs to.
+    /// The module that a file below Sources, or of a tool that is one, belongs to.
     var module: String? {
         let parts = path.split(separator: "/")
         if path.hasPrefix("tools/load/") { return "JunctionLoad" }
+        if path.hasPrefix("tools/simulate/") { return "JunctionSimulation" }
         return parts.count > 2 && parts[0] == "Sources" ? String(parts[1]) : nil
     }
 
