@@ -54,15 +54,18 @@ def test_no_new_attempt_after_the_deadline(start, caller_of):
     upstream = start(Upstream)
     router = start(
         Junction,
-        [upstream.deployment("gpt-4o", "slow-200+status-500")],
+        [upstream.deployment("gpt-4o", "slow-200+status-500"), upstream.deployment("other", "slow-20")],
         {"num_retries": 50, "disable_cooldowns": True, "retry_after": 0},
     )
-    assert caller_of(router).error(timeout=0.5).code() == StatusCode.DEADLINE_EXCEEDED
+    caller = caller_of(router)
+    # An attempt that cannot finish in the time left is not started, so the failures may come to light first.
+    assert caller.error(timeout=0.5).code() in (StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE)
     eventually(lambda: upstream.stats()["open_calls"] == 0, "the last attempt ends")
     calls = upstream.stats()["calls"]
     assert 1 <= calls <= 4
-    time.sleep(0.5)
-    assert upstream.stats()["calls"] == calls, "attempts went on after the deadline"
+    for _ in range(25):
+        caller.complete("other")
+    assert upstream.stats()["calls"] == calls + 25, "attempts went on after the deadline"
 
 
 def test_cancelling_a_call_aborts_the_provider_call(caller, upstream):
@@ -150,20 +153,28 @@ class TestDrain:
     def test_idle_connections_do_not_hold_it_up(self, router, caller_of):
         caller = caller_of(router)
         caller.complete()
-        began = time.monotonic()
+        # The grace is longer than this.
         assert router.terminate(10) == 0
-        assert time.monotonic() - began < 5
 
     @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
-    def test_a_second_signal_ends_it_at_once(self, router, upstream, caller_of, signal_number):
-        call = caller_of(router).stub.Stream(stubs.stream_request(), timeout=30)
-        next(call)
+    def test_a_second_signal_ends_it_at_once(self, start, upstream, caller_of, signal_number):
+        router = start(Junction, [upstream.deployment("gpt-4o", "stall")], {}, {"drain_grace": 300})
+        call = caller_of(router).stub.Complete.future(stubs.complete_request(), timeout=300)
+        eventually(lambda: upstream.stats()["open_calls"] == 1, "the call reaches the provider")
         router.process.send_signal(signal_number)
-        time.sleep(0.2)
-        began = time.monotonic()
+
+        def refused():
+            try:
+                Connection(router.port, seconds=1).close()
+            except OSError:
+                return True
+
+        eventually(refused, "new connections are refused")
+        assert router.is_running()
         router.process.send_signal(signal_number)
-        router.process.wait(10)
-        assert time.monotonic() - began < 0.7
+        # Neither the call nor the grace ends before this.
+        router.process.wait(60)
+        call.cancel()
 
     def test_the_grace_ends(self, start, caller_of):
         upstream = start(Upstream)
