@@ -28,6 +28,9 @@ struct Health {
         tokensReserved = 0
     }
 
+    /// Mean seconds to a stream's first content, or a token of a whole answer; 0: none came yet.
+    func latency(isStreaming: Bool) -> Double { isStreaming ? secondsToFirstContent : secondsPerToken }
+
     mutating func answered(in time: Duration, completionTokens: Int, isStreaming: Bool) {
         answers += 1
         failuresInARow = 0
