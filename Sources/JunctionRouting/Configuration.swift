@@ -19,6 +19,11 @@ public struct RouterConfiguration: Sendable {
     /// Most retries within one model group after its first attempt. nil: 2, but every deployment of the
     /// group may be tried once.
     public var numRetries: Int?
+    /// Most retries after failures of a class, in the place of `numRetries`. Where the table of failures
+    /// would ask no other deployment, a number above zero lets it.
+    public var retryPolicy: [RetryClass: Int]
+    /// The policies of single model groups, by their names, each in the place of `retryPolicy` as a whole.
+    public var modelGroupRetryPolicies: [String: [RetryClass: Int]]
     /// Most time for one attempt.
     public var timeout: Duration
     /// Most time to the first content of a stream; nil: `timeout`.
@@ -44,6 +49,7 @@ public struct RouterConfiguration: Sendable {
         deployments: [Deployment], aliases: [String: String] = [:], fallbacks: [String: [String]] = [:],
         contextWindowFallbacks: [String: [String]] = [:], contentPolicyFallbacks: [String: [String]] = [:],
         defaultFallbacks: [String] = [], maxFallbacks: Int = 5, numRetries: Int? = nil,
+        retryPolicy: [RetryClass: Int] = [:], modelGroupRetryPolicies: [String: [RetryClass: Int]] = [:],
         timeout: Duration = .seconds(600), streamTimeout: Duration? = nil,
         defaultDeadline: Duration = .seconds(600), cooldownTime: Duration = .seconds(5),
         allowedFails: Int? = nil, enableTagFiltering: Bool = false, strategy: Strategy = .usageBased,
@@ -57,6 +63,8 @@ public struct RouterConfiguration: Sendable {
         self.defaultFallbacks = defaultFallbacks
         self.maxFallbacks = maxFallbacks
         self.numRetries = numRetries
+        self.retryPolicy = retryPolicy
+        self.modelGroupRetryPolicies = modelGroupRetryPolicies
         self.timeout = timeout
         self.streamTimeout = streamTimeout
         self.defaultDeadline = defaultDeadline

@@ -68,6 +68,7 @@ final class ModelGroup: Sendable {
     let tiers: [Range<Int>]
     let strategy: Strategy
     let latencyBuffer: Double
+    let retryPolicy: [RetryClass: Int]
     private let state: Mutex<State>
     /// Shows Thread Sanitizer the order that the lock makes; where threads contend, a `Mutex` makes it inside
     /// the standard library, which is not instrumented. Costs two plain moves.
@@ -89,6 +90,7 @@ final class ModelGroup: Sendable {
         self.name = name
         strategy = configuration.modelGroupStrategies[name] ?? configuration.strategy
         latencyBuffer = configuration.lowestLatencyBuffer
+        retryPolicy = configuration.modelGroupRetryPolicies[name] ?? configuration.retryPolicy
         let weights = Self.weights(of: ordered.map { all[$0] })
         terms = zip(ordered, weights).map { index, weight in
             let deployment = all[index]

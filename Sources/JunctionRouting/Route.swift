@@ -121,7 +121,9 @@ public struct Route: ~Copyable {
         let remedy = remedy(failure.kind)
         note(remedy.outcome)
         if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
-        if remedy.fallback == nil { return reply(remedy.outcome, failure.message, now) }
+        if remedy.fallback == nil, remedy.others == .no {
+            return reply(remedy.outcome, failure.message, now)
+        }
         return proceed(now, &random)
     }
 
@@ -195,6 +197,9 @@ public struct Route: ~Copyable {
 
     /// Leaves this target for the next.
     private mutating func moveOn(_ now: Instant, _ random: inout RandomSource) -> Action {
+        if let failure = lastFailureHere, remedy(failure.kind).fallback == nil {
+            return reply(remedy(failure.kind).outcome, failure.message, now)
+        }
         noteShortage(now)
         planFallbacks()
         guard frontier < plan.count else { return lastResort(now, &random) }
@@ -354,7 +359,14 @@ public struct Route: ~Copyable {
 
     /// What a failure at the present target leads to.
     private func remedy(_ kind: Failure.Kind) -> Remedy {
-        Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
+        var remedy = Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
+        if remedy.others == .no, retriesByPolicy(kind) ?? 0 > 0 { remedy.others = .yes }
+        return remedy
+    }
+
+    /// The number of retries set for failures of this kind at the present target; nil: none is.
+    private func retriesByPolicy(_ kind: Failure.Kind) -> Int? {
+        RetryClass(of: kind).flatMap { router.groups[target(visit).modelGroup].retryPolicy[$0] }
     }
 
     /// Whether the present target may be asked once more.
@@ -370,9 +382,11 @@ public struct Route: ~Copyable {
         }
     }
 
-    /// What was set: the caller's word, else that of the deployment that failed last, else the router's.
+    /// What was set: the caller's word, else that for the class of the last failure, else that of the
+    /// deployment that failed, else the router's.
     private var retriesSet: Int? {
         if let retries = call.numRetries { return retries }
+        if let failure = lastFailureHere, let retries = retriesByPolicy(failure.kind) { return retries }
         let last = here.last.flatMap { attempts[$0].deployment }
         return last.flatMap { router.configuration.deployments[$0].numRetries }
             ?? router.configuration.numRetries
