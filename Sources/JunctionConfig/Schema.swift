@@ -326,6 +326,7 @@ enum Schema {
         KeySpec("threads", .integer(1...1024)),
         KeySpec("message_bytes_max", .integer(1024...2_147_483_647)),
         KeySpec("default_deadline", .seconds(zero: false)),
+        KeySpec("retry_budget", .number(0...1000)),
         KeySpec("stream_idle_timeout", .seconds(zero: false)),
         KeySpec("connect_timeout", .seconds(zero: false)),
         KeySpec("drain_grace", .seconds(zero: true)),

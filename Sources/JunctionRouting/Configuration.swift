@@ -24,6 +24,10 @@ public struct RouterConfiguration: Sendable {
     public var retryPolicy: [RetryClass: Int]
     /// The policies of single model groups, by their names, each in the place of `retryPolicy` as a whole.
     public var modelGroupRetryPolicies: [String: [RetryClass: Int]]
+    /// Most retries at deployments that a call has tried, or that are cooling down, in the calls of a model
+    /// group together: this share of its calls in ten seconds, and ten a second beside. The way to an open
+    /// deployment that a call has not tried is free.
+    public var retryBudget: Double
     /// Most time for one attempt.
     public var timeout: Duration
     /// Most time to the first content of a stream; nil: `timeout`.
@@ -50,7 +54,7 @@ public struct RouterConfiguration: Sendable {
         contextWindowFallbacks: [String: [String]] = [:], contentPolicyFallbacks: [String: [String]] = [:],
         defaultFallbacks: [String] = [], maxFallbacks: Int = 5, numRetries: Int? = nil,
         retryPolicy: [RetryClass: Int] = [:], modelGroupRetryPolicies: [String: [RetryClass: Int]] = [:],
-        timeout: Duration = .seconds(600), streamTimeout: Duration? = nil,
+        retryBudget: Double = 0.2, timeout: Duration = .seconds(600), streamTimeout: Duration? = nil,
         defaultDeadline: Duration = .seconds(600), cooldownTime: Duration = .seconds(5),
         allowedFails: Int? = nil, enableTagFiltering: Bool = false, strategy: Strategy = .usageBased,
         modelGroupStrategies: [String: Strategy] = [:], lowestLatencyBuffer: Double = 0
@@ -65,6 +69,7 @@ public struct RouterConfiguration: Sendable {
         self.numRetries = numRetries
         self.retryPolicy = retryPolicy
         self.modelGroupRetryPolicies = modelGroupRetryPolicies
+        self.retryBudget = retryBudget
         self.timeout = timeout
         self.streamTimeout = streamTimeout
         self.defaultDeadline = defaultDeadline

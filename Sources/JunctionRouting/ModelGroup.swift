@@ -2,6 +2,9 @@
 // checking limits and reserving are one step.
 import Synchronization
 
+/// What an attempt means for the retry budget of its model group.
+enum BudgetUse { case addsCall, none, takesRetry }
+
 /// What a call asks of a model group.
 struct PickRequest {
     /// Tokens to reserve.
@@ -19,6 +22,8 @@ struct PickRequest {
     var windowAbove: Int?
     /// Whether a deployment that cools down by our own judgement may be chosen.
     var ignoresJudgement = false
+    /// What it takes from, or adds to, the retry budget.
+    var budgetUse = BudgetUse.none
     /// Whether every deployment may be chosen that is open: the rule, and the quick way.
     var takesAll: Bool {
         only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && !ignoresJudgement
@@ -82,6 +87,7 @@ final class ModelGroup: Sendable {
         var minute = Minute()
         var paceOfWhole = Pace()
         var paceOfFirst = Pace()
+        var budget: RetryBudget
     }
 
     init(name: String, members: [Int], _ configuration: RouterConfiguration) {
@@ -116,7 +122,8 @@ final class ModelGroup: Sendable {
         state = Mutex(
             State(
                 slots: ordered.map { Slot(all[$0]) }, health: ordered.map { _ in Health() },
-                windows: terms.map { $0.maxInputTokens ?? 0 }))
+                windows: terms.map { $0.maxInputTokens ?? 0 },
+                budget: RetryBudget(share: configuration.retryBudget)))
     }
 
     /// `weight` where any deployment has one, else requests, else tokens per minute; else all alike.
@@ -148,6 +155,7 @@ final class ModelGroup: Sendable {
         let picked = withState {
             state -> (place: Int, minute: Int, othersRemain: Bool, expected: Double)? in
             state.advance(to: now)
+            guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
             for tier in tiers {
@@ -156,6 +164,7 @@ final class ModelGroup: Sendable {
                         by: strategy, from: tier, of: self, for: request, now: now, random: &random)
                 else { continue }
                 state.reserve(request.tokens, at: place)
+                state.charge(request)
                 return (
                     place, state.minute.number, state.othersRemain(than: place, for: request, now: now),
                     pace.expected
@@ -174,7 +183,8 @@ final class ModelGroup: Sendable {
     func isOpen(to request: PickRequest, now: Instant) -> Bool {
         withState { state in
             state.advance(to: now)
-            return terms.indices.contains { state.isOpen($0, to: request, now: now) }
+            return state.affords(request)
+                && terms.indices.contains { state.isOpen($0, to: request, now: now) }
         }
     }
 
@@ -264,6 +274,7 @@ final class ModelGroup: Sendable {
 
 extension ModelGroup.State {
     mutating func advance(to now: Instant) {
+        budget.advance(to: now)
         guard minute.advance(to: now) else { return }
         for place in slots.indices {
             slots[place].startMinute()
@@ -301,6 +312,17 @@ extension ModelGroup.State {
             place != chosen && slots[place].coolingUntil <= later
                 && (slots[place].hasRoom(for: request.tokens) || minute.end <= later)
                 && (request.takesAll || allows(place, request))
+        }
+    }
+
+    /// Whether the retry budget has what the call would take.
+    func affords(_ request: PickRequest) -> Bool { request.budgetUse != .takesRetry || budget.hasOne }
+
+    mutating func charge(_ request: PickRequest) {
+        switch request.budgetUse {
+        case .addsCall: budget.addCall()
+        case .none: break
+        case .takesRetry: budget.takeRetry()
         }
     }
 

@@ -432,6 +432,9 @@ public struct Route: ~Copyable {
         var request = PickRequest(
             tokens: call.estimatedTokens, isStreaming: call.isStreaming, timeLeft: deadline - now,
             excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
+        // Each deployment once is what cooldowns bound; only what goes beyond it can multiply an outage.
+        request.budgetUse =
+            attempts.isEmpty || attemptsHere == 0 ? .addsCall : choice == .elsewhere ? .none : .takesRetry
         let target = target(visit)
         switch target {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only

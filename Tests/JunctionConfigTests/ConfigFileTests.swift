@@ -161,6 +161,7 @@ import Testing
               threads: 3
               message_bytes_max: 5000
               default_deadline: 1
+              retry_budget: 0.5
               stream_idle_timeout: 2
               connect_timeout: 3
               drain_grace: 0
@@ -174,6 +175,7 @@ import Testing
         #expect(server.messageBytesMax == 5000)
         #expect(server.defaultDeadline == .seconds(1))
         #expect(made.router.defaultDeadline == .seconds(1))
+        #expect(made.router.retryBudget == 0.5)
         #expect(server.streamIdleTimeout == .seconds(2))
         #expect(server.connectTimeout == .seconds(3))
         #expect(server.drainGrace == .zero)
