@@ -34,7 +34,8 @@ public struct RouterConfiguration: Sendable {
     public var streamTimeout: Duration?
     /// Time for a call, over all attempts, when its caller set no deadline.
     public var defaultDeadline: Duration
-    /// How long a deployment is left alone after failures; zero: never by our own judgement.
+    /// How long a deployment is left alone after failures; zero: never by our own judgement. Then one call
+    /// probes it; each probe that fails doubles the time, up to 120 s.
     public var cooldownTime: Duration
     /// Failures in a minute that are borne before a deployment is cooled down. nil: more than half of at
     /// least five attempts in a minute, or five in a row.

@@ -153,7 +153,7 @@ final class ModelGroup: Sendable {
     /// time that is left.
     func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
         let picked = withState {
-            state -> (place: Int, minute: Int, othersRemain: Bool, expected: Double)? in
+            state -> (place: Int, minute: Int, isProbe: Bool, othersRemain: Bool, expected: Double)? in
             state.advance(to: now)
             guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
@@ -166,7 +166,8 @@ final class ModelGroup: Sendable {
                 state.reserve(request.tokens, at: place)
                 state.charge(request)
                 return (
-                    place, state.minute.number, state.othersRemain(than: place, for: request, now: now),
+                    place, state.minute.number, state.startProbe(place, now),
+                    state.othersRemain(than: place, for: request, now: now),
                     pace.expected
                 )
             }
@@ -175,7 +176,8 @@ final class ModelGroup: Sendable {
         guard let picked else { return nil }
         return Pick(
             reservation: Reservation(
-                group: self, place: picked.place, tokens: request.tokens, minute: picked.minute),
+                group: self, place: picked.place, tokens: request.tokens, minute: picked.minute,
+                isProbe: picked.isProbe),
             othersRemain: picked.othersRemain, expectedSeconds: picked.expected)
     }
 
@@ -203,13 +205,15 @@ final class ModelGroup: Sendable {
     // MARK: Settling
 
     func settle(
-        place: Int, reserved: Int, minute: Int, used: Int, end: AttemptEnd, now: Instant
+        place: Int, reserved: Int, minute: Int, used: Int, isProbe: Bool, end: AttemptEnd, now: Instant
     ) {
         withState { state in
             state.advance(to: now)
             state.settle(place, reserved: reserved, minute: minute, used: used)
+            if isProbe { state.endProbe(place) }
             switch end {
             case .answered(let time, let completionTokens, let isStreaming):
+                if isProbe { state.health[place].endProbation() }
                 guard let time else { break }
                 state.health[place].answered(
                     in: time, completionTokens: completionTokens, isStreaming: isStreaming)
@@ -218,9 +222,17 @@ final class ModelGroup: Sendable {
                 if failure.kind == .timeout {
                     state.withPace(isStreaming) { $0.timedOut(after: time.seconds) }
                 }
-                state.fail(place, failure, policy: terms[place].cooldown, now: now)
+                state.fail(place, failure, policy: terms[place].cooldown, isProbe: isProbe, now: now)
             case .abandoned: break
             }
+        }
+    }
+
+    /// A probe's stream has begun: what the deployment was kept free for is known.
+    func probeAnswered(_ place: Int) {
+        withState { state in
+            state.endProbe(place)
+            state.health[place].endProbation()
         }
     }
 
@@ -353,9 +365,27 @@ extension ModelGroup.State {
         if isStreaming { change(&paceOfFirst) } else { change(&paceOfWhole) }
     }
 
-    mutating func fail(_ place: Int, _ failure: Failure, policy: CooldownPolicy, now: Instant) {
+    /// Whether the call that was sent there is to find out if it answers again after a cooldown; then it is
+    /// closed to others meanwhile, for no longer than the cooldown was.
+    mutating func startProbe(_ place: Int, _ now: Instant) -> Bool {
+        guard health[place].isOnProbation, slots[place].coolingUntil <= now else { return false }
+        slots[place].coolingUntil = health[place].startProbe(now)
+        return true
+    }
+
+    /// Opens what a probe has closed, and no cooldown that came since.
+    mutating func endProbe(_ place: Int) {
+        if slots[place].coolingUntil == health[place].probedUntil { slots[place].coolingUntil = .zero }
+    }
+
+    mutating func fail(
+        _ place: Int, _ failure: Failure, policy: CooldownPolicy, isProbe: Bool, now: Instant
+    ) {
         let isLastUsable = !slots.indices.contains { $0 != place && slots[$0].coolingUntil <= now }
-        guard let time = health[place].failed(failure, policy: policy, isLastUsable: isLastUsable) else {
+        guard
+            let time = health[place].failed(
+                failure, policy: policy, isLastUsable: isLastUsable, isProbe: isProbe)
+        else {
             return
         }
         // A later failure can lengthen a cooldown, not shorten it.

@@ -82,6 +82,8 @@ public struct Route: ~Copyable {
     private var plan: [Target] = []
     private var attempts = AttemptList()
     private var reservation: Reservation?
+    /// Whether the attempt under way finds out if its deployment answers again after a cooldown.
+    private var isProbe = false
     private var isCommitted = false
     private var hasAnswered = false
     private var backOffs = 0
@@ -131,6 +133,7 @@ public struct Route: ~Copyable {
     public mutating func committed(now: Instant) {
         guard phase == .attempting, !isCommitted else { return }
         isCommitted = true
+        if isProbe, let probe = attempts.last { router.groups[probe.modelGroup].probeAnswered(probe.place) }
         attempts.withLast { $0.timeToFirstToken = now - $0.startedAt }
     }
 
@@ -279,6 +282,7 @@ public struct Route: ~Copyable {
         let deployment = group.terms[place].deployment
         let timeout = timeout(
             deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
+        isProbe = pick.reservation.isProbe
         reservation = consume pick.reservation
         if case .configuredOverride(let index, _, _) = target {
             return begin(.override(index: index, deployment: deployment), place: place, timeout: timeout, now)
@@ -335,6 +339,7 @@ public struct Route: ~Copyable {
     }
 
     private mutating func settle(_ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant) {
+        isProbe = false
         guard let held = reservation.take() else { return }
         let tokens = usage?.total ?? (isCommitted ? held.tokens : 0)
         held.settle(tokensUsed: tokens, end: end, now: now)
