@@ -43,11 +43,13 @@ public enum ConfigFile {
             maxParallelRequests: router?.integer("default_max_parallel_requests"))
         deployments.read(root, report: &report)
         let groups = ModelGroups(deployments: deployments.routed)
-        let server = server(root.section("junction_settings"), report: &report)
+        let junction = root.section("junction_settings")
+        let server = server(junction, report: &report)
         var routing = routerConfiguration(
             deployments: deployments.routed, router: router, litellm: litellm, groups: groups, report: &report
         )
         routing.defaultDeadline = server.defaultDeadline
+        routing.retryBudget = junction?.number("retry_budget") ?? routing.retryBudget
         return ServerConfiguration(server: server, deployments: deployments.called, router: routing)
     }
 

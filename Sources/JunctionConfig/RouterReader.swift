@@ -54,6 +54,14 @@ func routerConfiguration(
         router?.section("routing_strategy_args")?.number("lowest_latency_buffer")
         ?? configuration.lowestLatencyBuffer
     configuration.aliases = aliases(router, groups: groups, report: &report)
+    configuration.retryPolicy = router?.section("retry_policy").map(retryPolicy) ?? [:]
+    for (group, values) in router?.sectionMap("model_group_retry_policy") ?? [] {
+        let name = configuration.aliases[group.text] ?? group.text
+        if !deployments.contains(where: { $0.modelGroup == name }) {
+            report.error(group.place, groups.unknown(group))
+        }
+        configuration.modelGroupRetryPolicies[name] = retryPolicy(values)
+    }
 
     let fallbacks = FallbackReader(groups: groups, aliases: configuration.aliases)
     configuration.fallbacks = fallbacks.read("fallbacks", router: router, litellm: litellm, report: &report)
@@ -63,6 +71,10 @@ func routerConfiguration(
         "content_policy_fallbacks", router: router, litellm: litellm, report: &report)
     configuration.defaultFallbacks = fallbacks.readDefaults(router: router, litellm: litellm, report: &report)
     return configuration
+}
+
+private func retryPolicy(_ values: Values) -> [RetryClass: Int] {
+    RetryClass.allCases.reduce(into: [:]) { $0[$1] = values.integer($1.key) }
 }
 
 private func aliases(_ router: Values?, groups: ModelGroups, report: inout Report) -> [String: String] {

@@ -15,6 +15,7 @@ enum Section: String, CaseIterable {
     case junction = "junction_settings"
     case strategyArguments = "routing_strategy_args"
     case groupAlias = "model_group_alias"
+    case retryPolicy = "retry_policy"
 
     /// Whether people keep notes of their own in it, so that an unknown key is no fault unless it is nearly a
     /// known one.
@@ -101,7 +102,7 @@ enum Schema {
     private static let table: [Section: [KeySpec]] = [
         .root: root, .modelEntry: modelEntry, .deployment: deployment, .modelInfo: modelInfo, .router: router,
         .litellm: litellm, .general: general, .junction: junction, .strategyArguments: strategyArguments,
-        .groupAlias: groupAlias,
+        .groupAlias: groupAlias, .retryPolicy: retryPolicy,
     ]
 
     private static let root: [KeySpec] =
@@ -211,6 +212,8 @@ enum Schema {
             KeySpec("routing_strategy", .choice(strategies)),
             KeySpec("routing_strategy_args", .section(.strategyArguments)),
             KeySpec("num_retries", .integer(few)),
+            KeySpec("retry_policy", .section(.retryPolicy)),
+            KeySpec("model_group_retry_policy", .sectionMap(.retryPolicy)),
             KeySpec("timeout", .seconds(zero: false)),
             KeySpec("stream_timeout", .seconds(zero: false)),
             KeySpec("fallbacks", .fallbackList),
@@ -226,8 +229,8 @@ enum Schema {
             KeySpec("default_max_parallel_requests", .integer(1...1_000_000)),
         ]
         + unused(
-            "retry_policy", "model_group_retry_policy", "retry_after",
-            note: "what is retried follows from the failure, how often from num_retries"
+            "retry_after",
+            note: "when to retry follows from the failure and from the provider's own retry-after"
         )
         + unused(
             "allowed_fails_policy", "model_group_allowed_fails_policy",
@@ -323,6 +326,7 @@ enum Schema {
         KeySpec("threads", .integer(1...1024)),
         KeySpec("message_bytes_max", .integer(1024...2_147_483_647)),
         KeySpec("default_deadline", .seconds(zero: false)),
+        KeySpec("retry_budget", .number(0...1000)),
         KeySpec("stream_idle_timeout", .seconds(zero: false)),
         KeySpec("connect_timeout", .seconds(zero: false)),
         KeySpec("drain_grace", .seconds(zero: true)),
@@ -335,8 +339,15 @@ enum Schema {
             KeySpec("lowest_latency_buffer", .number(0...1000))
         ] + unused("ttl", "max_latency_list_size", "rpm_threshold", "tpm_threshold")
 
+    private static let retryPolicy = RetryClass.allCases.map { KeySpec($0.key, .integer(few)) }
+
     private static let groupAlias: [KeySpec] =
         [
             KeySpec("model", .text)
         ] + ignored("hidden")
+}
+
+extension RetryClass {
+    /// Its key in a retry policy.
+    var key: String { rawValue + "Retries" }
 }

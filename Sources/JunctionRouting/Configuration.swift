@@ -19,13 +19,23 @@ public struct RouterConfiguration: Sendable {
     /// Most retries within one model group after its first attempt. nil: 2, but every deployment of the
     /// group may be tried once.
     public var numRetries: Int?
+    /// Most retries after failures of a class, in the place of `numRetries`. Where the table of failures
+    /// would ask no other deployment, a number above zero lets it.
+    public var retryPolicy: [RetryClass: Int]
+    /// The policies of single model groups, by their names, each in the place of `retryPolicy` as a whole.
+    public var modelGroupRetryPolicies: [String: [RetryClass: Int]]
+    /// Most retries at deployments that a call has tried, or that are cooling down, in the calls of a model
+    /// group together: this share of its calls in ten seconds, and ten a second beside. The way to an open
+    /// deployment that a call has not tried is free.
+    public var retryBudget: Double
     /// Most time for one attempt.
     public var timeout: Duration
     /// Most time to the first content of a stream; nil: `timeout`.
     public var streamTimeout: Duration?
     /// Time for a call, over all attempts, when its caller set no deadline.
     public var defaultDeadline: Duration
-    /// How long a deployment is left alone after failures; zero: never by our own judgement.
+    /// How long a deployment is left alone after failures; zero: never by our own judgement. Then one call
+    /// probes it; each probe that fails doubles the time, up to 120 s.
     public var cooldownTime: Duration
     /// Failures in a minute that are borne before a deployment is cooled down. nil: more than half of at
     /// least five attempts in a minute, or five in a row.
@@ -44,7 +54,8 @@ public struct RouterConfiguration: Sendable {
         deployments: [Deployment], aliases: [String: String] = [:], fallbacks: [String: [String]] = [:],
         contextWindowFallbacks: [String: [String]] = [:], contentPolicyFallbacks: [String: [String]] = [:],
         defaultFallbacks: [String] = [], maxFallbacks: Int = 5, numRetries: Int? = nil,
-        timeout: Duration = .seconds(600), streamTimeout: Duration? = nil,
+        retryPolicy: [RetryClass: Int] = [:], modelGroupRetryPolicies: [String: [RetryClass: Int]] = [:],
+        retryBudget: Double = 0.2, timeout: Duration = .seconds(600), streamTimeout: Duration? = nil,
         defaultDeadline: Duration = .seconds(600), cooldownTime: Duration = .seconds(5),
         allowedFails: Int? = nil, enableTagFiltering: Bool = false, strategy: Strategy = .usageBased,
         modelGroupStrategies: [String: Strategy] = [:], lowestLatencyBuffer: Double = 0
@@ -57,6 +68,9 @@ public struct RouterConfiguration: Sendable {
         self.defaultFallbacks = defaultFallbacks
         self.maxFallbacks = maxFallbacks
         self.numRetries = numRetries
+        self.retryPolicy = retryPolicy
+        self.modelGroupRetryPolicies = modelGroupRetryPolicies
+        self.retryBudget = retryBudget
         self.timeout = timeout
         self.streamTimeout = streamTimeout
         self.defaultDeadline = defaultDeadline

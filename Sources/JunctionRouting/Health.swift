@@ -10,6 +10,12 @@ struct Health {
     private(set) var cause = Failure.Kind.serverError
     /// Whether it is cooling down by our own judgement, and not since its provider said so.
     private(set) var isJudged = false
+    /// Whether it was cooled down by a rule of ours and no probe has answered since.
+    private(set) var isOnProbation = false
+    /// The length of its last cooldown by a rule of ours; also how long one probe keeps other calls away.
+    private(set) var lastCooldown = Duration.zero
+    /// Until when the present probe keeps other calls away.
+    private(set) var probedUntil = Instant.zero
     /// Mean seconds a completion token, of whole answers; 0: none yet.
     private(set) var secondsPerToken = 0.0
     /// Mean seconds to the first content, of streams; 0: none yet.
@@ -28,6 +34,9 @@ struct Health {
         tokensReserved = 0
     }
 
+    /// Mean seconds to a stream's first content, or a token of a whole answer; 0: none came yet.
+    func latency(isStreaming: Bool) -> Double { isStreaming ? secondsToFirstContent : secondsPerToken }
+
     mutating func answered(in time: Duration, completionTokens: Int, isStreaming: Bool) {
         answers += 1
         failuresInARow = 0
@@ -38,8 +47,20 @@ struct Health {
         }
     }
 
+    /// A call goes there to see whether it answers again. Others that have no other way may follow.
+    mutating func startProbe(_ now: Instant) -> Instant {
+        isJudged = true
+        probedUntil = now + lastCooldown
+        return probedUntil
+    }
+
+    mutating func endProbation() { isOnProbation = false }
+
     /// Counts a failure. How long to leave the deployment alone for it; nil: not at all.
-    mutating func failed(_ failure: Failure, policy: CooldownPolicy, isLastUsable: Bool) -> Duration? {
+    mutating func failed(_ failure: Failure, policy: CooldownPolicy, isLastUsable: Bool, isProbe: Bool)
+        -> Duration?
+    {
+        if isProbe { endProbation() }
         let effect = Remedy(of: failure.kind).health
         if effect == .none { return nil }
         if effect == .failure {
@@ -55,15 +76,26 @@ struct Health {
         switch failure.kind {
         case .quotaExhausted: return cool(for: CooldownPolicy.quotaTime, failure.kind, judged: false)
         case .authentication, .notFound:
-            return policy.time > .zero ? cool(for: policy.time, failure.kind, judged: false) : nil
+            guard policy.time > .zero else { return nil }
+            return cool(by: policy, failure.kind, judged: false, isProbe: isProbe)
         default:
             guard policy.time > .zero, !isLastUsable else { return nil }
             guard
-                failure.kind == .rateLimited
+                failure.kind == .rateLimited || isProbe
                     || policy.isTooMany(failures, of: answers + failures, failuresInARow)
             else { return nil }
-            return cool(for: policy.time, failure.kind, judged: failure.kind != .rateLimited)
+            return cool(by: policy, failure.kind, judged: failure.kind != .rateLimited, isProbe: isProbe)
         }
+    }
+
+    /// A cooldown by a rule of ours: twice as long as the last one when a probe has failed.
+    private mutating func cool(
+        by policy: CooldownPolicy, _ kind: Failure.Kind, judged: Bool, isProbe: Bool
+    ) -> Duration {
+        let time = isProbe ? max(policy.time, min(CooldownPolicy.longest, lastCooldown * 2)) : policy.time
+        lastCooldown = isOnProbation ? max(lastCooldown, time) : time
+        isOnProbation = true
+        return cool(for: time, kind, judged: judged)
     }
 
     /// Starts afresh after a cooldown: only what happens from then on is held against the deployment.
@@ -85,6 +117,8 @@ struct Health {
 struct CooldownPolicy: Sendable {
     /// The longest that a provider's Retry-After is believed.
     static let longestRetryAfter = Duration.seconds(120)
+    /// The longest that a cooldown is made by doubling.
+    static let longest = Duration.seconds(120)
     /// An account without credit does not get some by itself.
     static let quotaTime = Duration.seconds(600)
     /// Failures say nothing below this many attempts.

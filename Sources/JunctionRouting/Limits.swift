@@ -29,6 +29,11 @@ struct Slot {
         tokens <= tokensLimit &- tokensCounted && requestsCounted < requestsLimit
     }
 
+    /// The share of the minute's limits that is used or reserved, of that which is nearer to its end.
+    var shareUsed: Double {
+        max(Double(tokensCounted) / Double(tokensLimit), Double(requestsCounted) / Double(requestsLimit))
+    }
+
     mutating func startMinute() {
         tokensCounted = 0
         requestsCounted = 0

@@ -2,6 +2,9 @@
 // checking limits and reserving are one step.
 import Synchronization
 
+/// What an attempt means for the retry budget of its model group.
+enum BudgetUse { case addsCall, none, takesRetry }
+
 /// What a call asks of a model group.
 struct PickRequest {
     /// Tokens to reserve.
@@ -19,6 +22,8 @@ struct PickRequest {
     var windowAbove: Int?
     /// Whether a deployment that cools down by our own judgement may be chosen.
     var ignoresJudgement = false
+    /// What it takes from, or adds to, the retry budget.
+    var budgetUse = BudgetUse.none
     /// Whether every deployment may be chosen that is open: the rule, and the quick way.
     var takesAll: Bool {
         only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && !ignoresJudgement
@@ -68,6 +73,7 @@ final class ModelGroup: Sendable {
     let tiers: [Range<Int>]
     let strategy: Strategy
     let latencyBuffer: Double
+    let retryPolicy: [RetryClass: Int]
     private let state: Mutex<State>
     /// Shows Thread Sanitizer the order that the lock makes; where threads contend, a `Mutex` makes it inside
     /// the standard library, which is not instrumented. Costs two plain moves.
@@ -81,6 +87,7 @@ final class ModelGroup: Sendable {
         var minute = Minute()
         var paceOfWhole = Pace()
         var paceOfFirst = Pace()
+        var budget: RetryBudget
     }
 
     init(name: String, members: [Int], _ configuration: RouterConfiguration) {
@@ -89,6 +96,7 @@ final class ModelGroup: Sendable {
         self.name = name
         strategy = configuration.modelGroupStrategies[name] ?? configuration.strategy
         latencyBuffer = configuration.lowestLatencyBuffer
+        retryPolicy = configuration.modelGroupRetryPolicies[name] ?? configuration.retryPolicy
         let weights = Self.weights(of: ordered.map { all[$0] })
         terms = zip(ordered, weights).map { index, weight in
             let deployment = all[index]
@@ -114,7 +122,8 @@ final class ModelGroup: Sendable {
         state = Mutex(
             State(
                 slots: ordered.map { Slot(all[$0]) }, health: ordered.map { _ in Health() },
-                windows: terms.map { $0.maxInputTokens ?? 0 }))
+                windows: terms.map { $0.maxInputTokens ?? 0 },
+                budget: RetryBudget(share: configuration.retryBudget)))
     }
 
     /// `weight` where any deployment has one, else requests, else tokens per minute; else all alike.
@@ -144,8 +153,9 @@ final class ModelGroup: Sendable {
     /// time that is left.
     func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
         let picked = withState {
-            state -> (place: Int, minute: Int, othersRemain: Bool, expected: Double)? in
+            state -> (place: Int, minute: Int, isProbe: Bool, othersRemain: Bool, expected: Double)? in
             state.advance(to: now)
+            guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
             for tier in tiers {
@@ -154,8 +164,10 @@ final class ModelGroup: Sendable {
                         by: strategy, from: tier, of: self, for: request, now: now, random: &random)
                 else { continue }
                 state.reserve(request.tokens, at: place)
+                state.charge(request)
                 return (
-                    place, state.minute.number, state.othersRemain(than: place, for: request, now: now),
+                    place, state.minute.number, state.startProbe(place, now),
+                    state.othersRemain(than: place, for: request, now: now),
                     pace.expected
                 )
             }
@@ -164,7 +176,8 @@ final class ModelGroup: Sendable {
         guard let picked else { return nil }
         return Pick(
             reservation: Reservation(
-                group: self, place: picked.place, tokens: request.tokens, minute: picked.minute),
+                group: self, place: picked.place, tokens: request.tokens, minute: picked.minute,
+                isProbe: picked.isProbe),
             othersRemain: picked.othersRemain, expectedSeconds: picked.expected)
     }
 
@@ -172,7 +185,8 @@ final class ModelGroup: Sendable {
     func isOpen(to request: PickRequest, now: Instant) -> Bool {
         withState { state in
             state.advance(to: now)
-            return terms.indices.contains { state.isOpen($0, to: request, now: now) }
+            return state.affords(request)
+                && terms.indices.contains { state.isOpen($0, to: request, now: now) }
         }
     }
 
@@ -191,13 +205,15 @@ final class ModelGroup: Sendable {
     // MARK: Settling
 
     func settle(
-        place: Int, reserved: Int, minute: Int, used: Int, end: AttemptEnd, now: Instant
+        place: Int, reserved: Int, minute: Int, used: Int, isProbe: Bool, end: AttemptEnd, now: Instant
     ) {
         withState { state in
             state.advance(to: now)
             state.settle(place, reserved: reserved, minute: minute, used: used)
+            if isProbe { state.endProbe(place) }
             switch end {
             case .answered(let time, let completionTokens, let isStreaming):
+                if isProbe { state.health[place].endProbation() }
                 guard let time else { break }
                 state.health[place].answered(
                     in: time, completionTokens: completionTokens, isStreaming: isStreaming)
@@ -206,9 +222,17 @@ final class ModelGroup: Sendable {
                 if failure.kind == .timeout {
                     state.withPace(isStreaming) { $0.timedOut(after: time.seconds) }
                 }
-                state.fail(place, failure, policy: terms[place].cooldown, now: now)
+                state.fail(place, failure, policy: terms[place].cooldown, isProbe: isProbe, now: now)
             case .abandoned: break
             }
+        }
+    }
+
+    /// A probe's stream has begun: what the deployment was kept free for is known.
+    func probeAnswered(_ place: Int) {
+        withState { state in
+            state.endProbe(place)
+            state.health[place].endProbation()
         }
     }
 
@@ -270,6 +294,7 @@ final class ModelGroup: Sendable {
 
 extension ModelGroup.State {
     mutating func advance(to now: Instant) {
+        budget.advance(to: now)
         guard minute.advance(to: now) else { return }
         for place in slots.indices {
             slots[place].startMinute()
@@ -310,6 +335,17 @@ extension ModelGroup.State {
         }
     }
 
+    /// Whether the retry budget has what the call would take.
+    func affords(_ request: PickRequest) -> Bool { request.budgetUse != .takesRetry || budget.hasOne }
+
+    mutating func charge(_ request: PickRequest) {
+        switch request.budgetUse {
+        case .addsCall: budget.addCall()
+        case .none: break
+        case .takesRetry: budget.takeRetry()
+        }
+    }
+
     mutating func reserve(_ tokens: Int, at place: Int) {
         slots[place].tokensCounted += tokens
         slots[place].requestsCounted += 1
@@ -337,9 +373,27 @@ extension ModelGroup.State {
         if isStreaming { change(&paceOfFirst) } else { change(&paceOfWhole) }
     }
 
-    mutating func fail(_ place: Int, _ failure: Failure, policy: CooldownPolicy, now: Instant) {
+    /// Whether the call that was sent there is to find out if it answers again after a cooldown; then it is
+    /// closed to others meanwhile, for no longer than the cooldown was.
+    mutating func startProbe(_ place: Int, _ now: Instant) -> Bool {
+        guard health[place].isOnProbation, slots[place].coolingUntil <= now else { return false }
+        slots[place].coolingUntil = health[place].startProbe(now)
+        return true
+    }
+
+    /// Opens what a probe has closed, and no cooldown that came since.
+    mutating func endProbe(_ place: Int) {
+        if slots[place].coolingUntil == health[place].probedUntil { slots[place].coolingUntil = .zero }
+    }
+
+    mutating func fail(
+        _ place: Int, _ failure: Failure, policy: CooldownPolicy, isProbe: Bool, now: Instant
+    ) {
         let isLastUsable = !slots.indices.contains { $0 != place && slots[$0].coolingUntil <= now }
-        guard let time = health[place].failed(failure, policy: policy, isLastUsable: isLastUsable) else {
+        guard
+            let time = health[place].failed(
+                failure, policy: policy, isLastUsable: isLastUsable, isProbe: isProbe)
+        else {
             return
         }
         // A later failure can lengthen a cooldown, not shorten it.

@@ -8,24 +8,31 @@ struct Reservation: ~Copyable {
     let tokens: Int
     /// The number of the minute whose limits it counts against.
     let minute: Int
+    /// Whether its attempt finds out if the deployment answers again after a cooldown.
+    let isProbe: Bool
     private var isHeld = true
 
-    init(group: ModelGroup, place: Int, tokens: Int, minute: Int) {
+    init(group: ModelGroup, place: Int, tokens: Int, minute: Int, isProbe: Bool = false) {
         self.group = group
         self.place = place
         self.tokens = tokens
         self.minute = minute
+        self.isProbe = isProbe
     }
 
     /// Puts what was used in the place of what was reserved, and tells the model group how it ended.
     consuming func settle(tokensUsed: Int, end: AttemptEnd, now: Instant) {
         isHeld = false
-        group.settle(place: place, reserved: tokens, minute: minute, used: tokensUsed, end: end, now: now)
+        group.settle(
+            place: place, reserved: tokens, minute: minute, used: tokensUsed, isProbe: isProbe, end: end,
+            now: now)
     }
 
     deinit {
         if isHeld {
-            group.settle(place: place, reserved: tokens, minute: minute, used: 0, end: .abandoned, now: .zero)
+            group.settle(
+                place: place, reserved: tokens, minute: minute, used: 0, isProbe: isProbe, end: .abandoned,
+                now: .zero)
         }
     }
 }

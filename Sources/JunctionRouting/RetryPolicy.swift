@@ -66,6 +66,31 @@ struct Remedy: Sendable {
     }
 }
 
+/// Failures whose number of retries can be set on its own (`retry_policy`). Raw values are LiteLLM's names
+/// of errors. A kind of failure that belongs to none of them is retried as `num_retries` says.
+public enum RetryClass: String, Sendable, CaseIterable {
+    case badRequest = "BadRequestError"
+    case authentication = "AuthenticationError"
+    case timeout = "TimeoutError"
+    case rateLimit = "RateLimitError"
+    case contentPolicy = "ContentPolicyViolationError"
+    /// All that is the provider's own fault, a broken connection among it.
+    case internalServer = "InternalServerError"
+
+    /// The class of a kind of failure; nil: it has none.
+    init?(of kind: Failure.Kind) {
+        switch kind {
+        case .badRequest: self = .badRequest
+        case .authentication: self = .authentication
+        case .timeout: self = .timeout
+        case .rateLimited, .quotaExhausted: self = .rateLimit
+        case .contentPolicy: self = .contentPolicy
+        case .connection, .overloaded, .serverError, .malformedResponse, .streamCut: self = .internalServer
+        case .notFound, .contextWindowExceeded, .cancelled: return nil
+        }
+    }
+}
+
 /// The wait before the same deployment is asked again: a random time up to a bound that doubles ("full
 /// jitter"). Going to another deployment takes no wait.
 enum BackOff {

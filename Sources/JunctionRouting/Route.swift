@@ -82,6 +82,8 @@ public struct Route: ~Copyable {
     private var plan: [Target] = []
     private var attempts = AttemptList()
     private var reservation: Reservation?
+    /// Whether the attempt under way finds out if its deployment answers again after a cooldown.
+    private var isProbe = false
     private var isCommitted = false
     private var hasAnswered = false
     private var backOffs = 0
@@ -121,7 +123,9 @@ public struct Route: ~Copyable {
         let remedy = remedy(failure.kind)
         note(remedy.outcome)
         if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
-        if remedy.fallback == nil { return reply(remedy.outcome, failure.message, now) }
+        if remedy.fallback == nil, remedy.others == .no {
+            return reply(remedy.outcome, failure.message, now)
+        }
         return proceed(now, &random)
     }
 
@@ -129,6 +133,7 @@ public struct Route: ~Copyable {
     public mutating func committed(now: Instant) {
         guard phase == .attempting, !isCommitted else { return }
         isCommitted = true
+        if isProbe, let probe = attempts.last { router.groups[probe.modelGroup].probeAnswered(probe.place) }
         attempts.withLast { $0.timeToFirstToken = now - $0.startedAt }
     }
 
@@ -195,6 +200,9 @@ public struct Route: ~Copyable {
 
     /// Leaves this target for the next.
     private mutating func moveOn(_ now: Instant, _ random: inout RandomSource) -> Action {
+        if let failure = lastFailureHere, remedy(failure.kind).fallback == nil {
+            return reply(remedy(failure.kind).outcome, failure.message, now)
+        }
         noteShortage(now)
         planFallbacks()
         guard frontier < plan.count else { return lastResort(now, &random) }
@@ -274,6 +282,7 @@ public struct Route: ~Copyable {
         let deployment = group.terms[place].deployment
         let timeout = timeout(
             deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
+        isProbe = pick.reservation.isProbe
         reservation = consume pick.reservation
         if case .configuredOverride(let index, _, _) = target {
             return begin(.override(index: index, deployment: deployment), place: place, timeout: timeout, now)
@@ -330,6 +339,7 @@ public struct Route: ~Copyable {
     }
 
     private mutating func settle(_ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant) {
+        isProbe = false
         guard let held = reservation.take() else { return }
         let tokens = usage?.total ?? (isCommitted ? held.tokens : 0)
         held.settle(tokensUsed: tokens, end: end, now: now)
@@ -354,7 +364,14 @@ public struct Route: ~Copyable {
 
     /// What a failure at the present target leads to.
     private func remedy(_ kind: Failure.Kind) -> Remedy {
-        Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
+        var remedy = Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
+        if remedy.others == .no, retriesByPolicy(kind) ?? 0 > 0 { remedy.others = .yes }
+        return remedy
+    }
+
+    /// The number of retries set for failures of this kind at the present target; nil: none is.
+    private func retriesByPolicy(_ kind: Failure.Kind) -> Int? {
+        RetryClass(of: kind).flatMap { router.groups[target(visit).modelGroup].retryPolicy[$0] }
     }
 
     /// Whether the present target may be asked once more.
@@ -370,9 +387,11 @@ public struct Route: ~Copyable {
         }
     }
 
-    /// What was set: the caller's word, else that of the deployment that failed last, else the router's.
+    /// What was set: the caller's word, else that for the class of the last failure, else that of the
+    /// deployment that failed, else the router's.
     private var retriesSet: Int? {
         if let retries = call.numRetries { return retries }
+        if let failure = lastFailureHere, let retries = retriesByPolicy(failure.kind) { return retries }
         let last = here.last.flatMap { attempts[$0].deployment }
         return last.flatMap { router.configuration.deployments[$0].numRetries }
             ?? router.configuration.numRetries
@@ -418,6 +437,9 @@ public struct Route: ~Copyable {
         var request = PickRequest(
             tokens: call.estimatedTokens, isStreaming: call.isStreaming, timeLeft: deadline - now,
             excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
+        // Each deployment once is what cooldowns bound; only what goes beyond it can multiply an outage.
+        request.budgetUse =
+            attempts.isEmpty || attemptsHere == 0 ? .addsCall : choice == .elsewhere ? .none : .takesRetry
         let target = target(visit)
         switch target {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only

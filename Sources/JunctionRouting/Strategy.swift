@@ -1,7 +1,7 @@
 // How a deployment is chosen among those that are open. One short function a strategy; to add one, add a
 // case and a function.
 
-/// How a deployment is chosen. Raw values are LiteLLM's `routing_strategy`.
+/// How a deployment is chosen. Raw values are those of `routing_strategy`; the last two are Junction's own.
 public enum Strategy: String, Sendable, CaseIterable {
     /// The one with the least tokens used in this minute, reserved ones included.
     case usageBased = "usage-based-routing"
@@ -14,6 +14,11 @@ public enum Strategy: String, Sendable, CaseIterable {
     case latencyBased = "latency-based-routing"
     /// The one whose tokens cost least. One of unknown cost comes last.
     case costBased = "cost-based-routing"
+    /// Of two at random, the one with fewer calls under way, each weighted by how long it takes to answer.
+    case powerOfTwo = "power-of-two"
+    /// The one with the largest share of its limits left in this minute, reservations counted; of those
+    /// without limits the least used.
+    case headroom
 
     /// The strategy that a configuration names; LiteLLM's `usage-based-routing-v2` is ours without suffix.
     public init?(named name: String) {
@@ -38,6 +43,10 @@ extension ModelGroup.State {
             fastest(in: tier, request, now, buffer: group.latencyBuffer, &random)
         case .simpleShuffle:
             weighted(in: tier, request, now, group.terms, &random)
+        case .powerOfTwo:
+            lessLoadedOfTwo(in: tier, request, now, &random)
+        case .headroom:
+            lowest(in: tier, request, now, &random) { slots[$0].shareUsed }
         }
     }
 
@@ -66,13 +75,40 @@ extension ModelGroup.State {
         in tier: Range<Int>, _ request: PickRequest, _ now: Instant, buffer: Double,
         _ random: inout RandomSource
     ) -> Int? {
-        func seconds(_ place: Int) -> Double {
-            request.isStreaming ? health[place].secondsToFirstContent : health[place].secondsPerToken
-        }
+        func seconds(_ place: Int) -> Double { health[place].latency(isStreaming: request.isStreaming) }
         guard let first = lowest(in: tier, request, now, &random, score: seconds) else { return nil }
         if buffer <= 0 { return first }
         let bound = seconds(first) * (1 + buffer)
         return lowest(in: tier, request, now, &random) { seconds($0) > bound ? 1 : 0 }
+    }
+
+    /// The one with less to do of two at random. Where the speed of one is not known, calls alone count.
+    private func lessLoadedOfTwo(
+        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ random: inout RandomSource
+    ) -> Int? {
+        guard let one = anyOpen(in: tier, request, now, &random),
+            let other = anyOpen(in: tier, but: one, request, now, &random)
+        else { return nil }
+        let (its, others) = (
+            health[one].latency(isStreaming: request.isStreaming),
+            health[other].latency(isStreaming: request.isStreaming)
+        )
+        let areKnown = its > 0 && others > 0
+        let load = Double(slots[one].inFlight + 1) * (areKnown ? its : 1)
+        return load <= Double(slots[other].inFlight + 1) * (areKnown ? others : 1) ? one : other
+    }
+
+    /// One at random of those that are open; `last` only when it is the only one.
+    private func anyOpen(
+        in tier: Range<Int>, but last: Int? = nil, _ request: PickRequest, _ now: Instant,
+        _ random: inout RandomSource
+    ) -> Int? {
+        // Most are open mostly: a few draws nearly always spare the look at all of them.
+        for _ in 0..<4 {
+            let place = tier.lowerBound + random.below(tier.count)
+            if place != last, isOpen(place, to: request, now: now) { return place }
+        }
+        return lowest(in: tier, request, now, &random) { $0 == last ? 1 : 0 }
     }
 
     /// One at random, each as likely as its weight is large. Weights of zero count when there are no others.

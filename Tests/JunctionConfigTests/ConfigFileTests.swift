@@ -126,6 +126,31 @@ import Testing
         #expect(try router("fallbacks: []").numRetries == nil, "what nobody set is the core's to choose")
     }
 
+    @Test func retryPoliciesAreThoseOfTheirClassesAndGroups() throws {
+        let router = try configuration(
+            """
+            model_list:
+              - {model_name: chat, litellm_params: {model: openai/gpt-4o, mock_response: a}}
+            router_settings:
+              model_group_alias: {talk: chat}
+              retry_policy:
+                BadRequestErrorRetries: 1
+                AuthenticationErrorRetries: 2
+                TimeoutErrorRetries: 3
+                RateLimitErrorRetries: 4
+                ContentPolicyViolationErrorRetries: 5
+                InternalServerErrorRetries: 6
+              model_group_retry_policy: {talk: {TimeoutErrorRetries: 0}}
+            """
+        ).router
+        #expect(
+            router.retryPolicy == [
+                .badRequest: 1, .authentication: 2, .timeout: 3, .rateLimit: 4, .contentPolicy: 5,
+                .internalServer: 6,
+            ])
+        #expect(router.modelGroupRetryPolicies == ["chat": [.timeout: 0]])
+    }
+
     @Test func everyKeyOfTheServerIsTaken() throws {
         let made = try configuration(
             """
@@ -136,6 +161,7 @@ import Testing
               threads: 3
               message_bytes_max: 5000
               default_deadline: 1
+              retry_budget: 0.5
               stream_idle_timeout: 2
               connect_timeout: 3
               drain_grace: 0
@@ -149,6 +175,7 @@ import Testing
         #expect(server.messageBytesMax == 5000)
         #expect(server.defaultDeadline == .seconds(1))
         #expect(made.router.defaultDeadline == .seconds(1))
+        #expect(made.router.retryBudget == 0.5)
         #expect(server.streamIdleTimeout == .seconds(2))
         #expect(server.connectTimeout == .seconds(3))
         #expect(server.drainGrace == .zero)

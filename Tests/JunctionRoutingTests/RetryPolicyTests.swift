@@ -100,6 +100,70 @@ private let table = [
         #expect(failure?.message.isEmpty == false)
     }
 
+    /// How many of five deployments are asked by a call that each fails so.
+    private func attempts(_ kind: Failure.Kind, _ change: (inout RouterConfiguration) -> Void) -> Int {
+        var call = TestCall(router("a a a a a", change: change))
+        var action = call.start()
+        while action.attempt != nil { action = call.fail(kind) }
+        return call.route.report.attempts.count
+    }
+
+    @Test(arguments: [
+        (Failure.Kind.badRequest, RetryClass.badRequest), (.authentication, .authentication),
+        (.timeout, .timeout), (.rateLimited, .rateLimit), (.quotaExhausted, .rateLimit),
+        (.contentPolicy, .contentPolicy), (.serverError, .internalServer), (.connection, .internalServer),
+        (.overloaded, .internalServer), (.malformedResponse, .internalServer), (.streamCut, .internalServer),
+    ])
+    func aPolicySetsTheRetriesOfItsClassAndOfNoOther(kind: Failure.Kind, retryClass: RetryClass) {
+        for retries in 0...3 {
+            let set = attempts(kind) {
+                $0.numRetries = 1
+                $0.retryPolicy = [retryClass: retries]
+            }
+            #expect(set == retries + 1)
+        }
+        let plain = attempts(kind) { $0.numRetries = 1 }
+        let ofOthers = attempts(kind) {
+            $0.numRetries = 1
+            $0.retryPolicy = RetryClass.allCases.filter { $0 != retryClass }.reduce(into: [:]) { $0[$1] = 3 }
+        }
+        #expect(ofOthers == plain)
+    }
+
+    @Test func aGroupsPolicyStandsInThePlaceOfTheRouters() {
+        let count = attempts(.timeout) {
+            $0.numRetries = 0
+            $0.retryPolicy = [.timeout: 3, .rateLimit: 3]
+            $0.modelGroupRetryPolicies = ["a": [.rateLimit: 2]]
+        }
+        #expect(count == 1, "as a whole: num_retries holds for what it leaves out")
+        #expect(attempts(.timeout) { $0.modelGroupRetryPolicies = ["a": [.timeout: 2]] } == 3)
+        #expect(attempts(.timeout) { $0.modelGroupRetryPolicies = ["b": [.timeout: 2]] } == 5)
+    }
+
+    @Test func theCallersWordComesBeforeAPolicyAndAPolicyBeforeTheDeployments() {
+        func configured(_ configuration: inout RouterConfiguration) {
+            configuration.retryPolicy = [.timeout: 1]
+            for index in 0..<5 { configuration.deployments[index].numRetries = 4 }
+        }
+        #expect(attempts(.timeout, configured) == 2)
+        var call = TestCall(router("a a a a a", change: configured), retries: 0)
+        _ = call.start()
+        #expect(call.fail(.timeout).failure != nil)
+    }
+
+    /// A request that others find wrong too goes no further than its own model group.
+    @Test func aRetriedBadRequestHasNoFallback() {
+        let router = router("a a b") {
+            $0.fallbacks = ["a": ["b"]]
+            $0.retryPolicy = [.badRequest: 2]
+        }
+        var call = TestCall(router)
+        _ = call.start()
+        #expect(call.fail(.badRequest).attempt != nil)
+        #expect(call.fail(.badRequest).failure?.outcome == .badRequest)
+    }
+
     @Test func backOffIsFullJitterThatDoublesUpToTheCap() {
         var random = RandomSource(seed: 1)
         for (round, bound) in [(0, 50), (1, 100), (2, 200), (5, 1_600), (6, 2_000), (60, 2_000)] {

@@ -143,6 +143,75 @@ private func isNear(_ value: Double, _ expected: Double) -> Bool { abs(value - e
         #expect(later.start(60).deployment == 1)
     }
 
+    @Test func powerOfTwoTakesTheLessBusyOfTwoAndNeverTheBusiest() {
+        let router = router("a a a") { $0.strategy = .powerOfTwo }
+        var one = TestCall(router, "d0")
+        var two = TestCall(router, "d0")
+        var three = TestCall(router, "d1")
+        for deployment in [one.start().deployment, two.start().deployment] { #expect(deployment == 0) }
+        #expect(three.start().deployment == 1)
+        // Of the three pairs, d2 is the less busy in two, d1 in one, d0 in none.
+        let shares = shares(router)
+        #expect(isNear(shares[2], 2.0 / 3) && isNear(shares[1], 1.0 / 3) && shares[0] == 0, "\(shares)")
+    }
+
+    @Test(arguments: [false, true]) func powerOfTwoWeighsCallsByLatency(streaming: Bool) {
+        let router = router("a a") { $0.strategy = .powerOfTwo }
+        for (id, seconds) in [("d0", 1.0), ("d1", 5.0)] {
+            var call = TestCall(router, id, streaming: streaming)
+            _ = call.start()
+            if streaming { call.route.committed(now: at(seconds)) }
+            call.finish(seconds)
+        }
+        var one = TestCall(router, "d0")
+        var two = TestCall(router, "d0")
+        #expect(one.start().deployment == 0 && two.start().deployment == 0)
+        #expect(
+            shares(router, streaming: streaming) == [1, 0], "three calls of 1 s are less than one of 5 s")
+    }
+
+    @Test func powerOfTwoIsUniformAmongTheOpenHoweverFewTheyAre() {
+        let router = router("a a a a a a a a a a") {
+            $0.strategy = .powerOfTwo
+            for index in 0..<8 { $0.deployments[index].requestsPerMinute = 1 }
+        }
+        for index in 0..<8 { router.use("d\(index)", tokens: 1) }
+        let shares = shares(router)
+        #expect(isNear(shares[8], 0.5) && isNear(shares[9], 0.5), "\(shares)")
+        let alone = JunctionRoutingTests.router("a") { $0.strategy = .powerOfTwo }
+        #expect(JunctionRoutingTests.shares(alone) == [1])
+    }
+
+    @Test func headroomTakesTheLargestShareLeft() {
+        let router = router("a a") {
+            $0.strategy = .headroom
+            $0.deployments[0].tokensPerMinute = 1_000
+            $0.deployments[1].tokensPerMinute = 1_000_000
+        }
+        router.use("d0", tokens: 400)
+        router.use("d1", tokens: 300_000)
+        var reserved = TestCall(router, tokens: 200_000)
+        #expect(reserved.start().deployment == 1, "30 % used, and 40 %")
+        var next = TestCall(router, tokens: 1)
+        #expect(next.start().deployment == 0, "with the call under way 50 %, and 40 %")
+    }
+
+    @Test func headroomLooksAtTheScarcerOfTokensAndRequests() {
+        let router = router("a a a") {
+            $0.strategy = .headroom
+            $0.deployments[0].requestsPerMinute = 2
+            $0.deployments[0].tokensPerMinute = 1_000_000
+            $0.deployments[1].tokensPerMinute = 100
+            $0.deployments[2].maxParallelRequests = 1
+        }
+        router.use("d0", tokens: 1)
+        router.use("d1", tokens: 40)
+        router.use("d2", tokens: 1_000_000)
+        var unlimited = TestCall(router, tokens: 1)
+        #expect(unlimited.start().deployment == 2, "50 %, 40 % and as good as nothing")
+        #expect(shares(router, 1) == [0, 1, 0], "50 % of the requests, 40 % of the tokens")
+    }
+
     @Test func aGroupMayHaveItsOwnStrategy() {
         let router = router("a a") {
             $0.modelGroupStrategies = ["a": .costBased]

@@ -47,6 +47,35 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
         expectAtRest(simulation, 7)
     }
 
+    /// With half of the deployments down for good, retries stay in proportion and every call is answered.
+    @Test(arguments: [Failure.Kind.connection, .serverError, .overloaded, .timeout, .rateLimited])
+    func anOutageOfHalfIsNotMultiplied(kind: Failure.Kind) {
+        let router = router("a a a a")
+        let providers = (0..<4).map { index in
+            Provider(behaviour: { _, _ in index % 2 == 0 ? .answers : kind == .timeout ? .hangs : .fails(kind)
+            })
+        }
+        let simulation = Simulation(router, providers: providers, seed: 3)
+        populate(simulation, count: 6_000, every: 0.005, deadline: 30, streaming: nil)
+        simulation.run()
+        #expect(simulation.failures == 0, "\(kind): \(simulation.firstFailure)")
+        #expect(simulation.retries * 5 <= simulation.calls.count * 6, "\(simulation.retries)")
+        expectAtRest(simulation, 3)
+    }
+
+    /// With everything down, calls ask again within the budget: a fifth of the calls, ten a second, and the
+    /// hundred of the first ten seconds.
+    @Test(arguments: seeds) func anOutageOfAllIsNotMultiplied(seed: UInt64) {
+        let router = router("a") { $0.numRetries = 5 }
+        let simulation = Simulation(
+            router, providers: [Provider(behaviour: { _, _ in .fails(.serverError) })], seed: seed)
+        populate(simulation, count: 6_000, every: 0.005, deadline: 30, streaming: false)
+        simulation.run()
+        #expect(simulation.retries > 1_000)
+        let seconds = Int(simulation.now.sinceStart.components.seconds) + 1
+        #expect(simulation.retries <= 6_000 / 5 + 10 * seconds + 100, "\(simulation.retries)")
+    }
+
     /// Limits are exact whatever happens, and what was counted is what the providers counted.
     @Test(arguments: seeds) func limitsAreExactAndNothingLeaks(seed: UInt64) {
         let router = router("a a a b") {
@@ -151,6 +180,7 @@ extension Simulation {
         calls.compactMap { if case .failed(let failure) = $0.end { failure } else { nil } }
     }
     var failures: Int { failed.count }
+    var retries: Int { providers.reduce(0) { $0 + $1.requests } - calls.count }
     var firstFailure: String { failed.first.map(describe) ?? "" }
     var answered: Int {
         calls.count { if case .answered = $0.end { true } else { false } }
