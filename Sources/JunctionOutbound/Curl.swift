@@ -208,9 +208,6 @@ final class CurlHandle {
     /// Lets libcurl go on after a piece was held; calls back with that piece at once.
     func unhold() -> CurlResult { result(curl_easy_pause(easy, CURLPAUSE_CONT)) }
 
-    /// The descriptor of the connection in use; -1: none. Looks through all connections.
-    var descriptor: Int32 { junction_curl_socket(easy) }
-
     fileprivate func result(_ code: CURLcode) -> CurlResult {
         if code == CURLE_OK { return .complete }
         let message =
@@ -239,6 +236,7 @@ final class CurlMulti {
             multi,
             { easy, descriptor, what, sockets, _ in
                 let sockets = CurlMulti.sockets(sockets)
+                if what != CURL_POLL_REMOVE { CurlMulti.transfer(of: easy)?.isPlaced = true }
                 switch what {
                 case CURL_POLL_IN: sockets.want(.read, of: descriptor)
                 case CURL_POLL_OUT: sockets.want(.write, of: descriptor)
@@ -268,11 +266,13 @@ final class CurlMulti {
 
     /// Why libcurl waits no more for a socket of `easy`.
     private static func rest(after easy: UnsafeMutableRawPointer?) -> HTTPSockets.Rest {
-        // libcurl's own handles, which close connections, are not ours.
-        guard let raw = junction_curl_private(easy) else { return .unused }
-        let handle = CurlHandle.of(raw)
-        guard let transfer = handle.transfer, transfer.responseBegan else { return .unused }
-        return transfer.isHeld ? .paused : .kept(isShared: handle.isHTTP2)
+        guard let transfer = transfer(of: easy), transfer.responseBegan else { return .unused }
+        return transfer.isHeld ? .paused : .kept(isShared: transfer.handle?.isHTTP2 ?? false)
+    }
+
+    /// nil for libcurl's own handles, which close connections.
+    private static func transfer(of easy: UnsafeMutableRawPointer?) -> HTTPTransfer? {
+        junction_curl_private(easy).flatMap { CurlHandle.of($0).transfer }
     }
 
     func add(_ handle: CurlHandle) { curl_multi_add_handle(multi, handle.easy) }

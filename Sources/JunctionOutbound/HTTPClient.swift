@@ -29,12 +29,14 @@ public final class HTTPClient {
             self.multi.became(ready, descriptor)
             self.collect()
         }
+        sockets.isAnyTransferUnplaced = { [unowned self] in transfers.contains { $0.isHeld && !$0.isPlaced } }
         multi.onTimer = { [unowned self] delay in self.setTimer(delay) }
         loop.beforeSleep { [weak self] in self?.endTurn() }
     }
 
     deinit {
         sockets.onReady = { _, _ in }
+        sockets.isAnyTransferUnplaced = { false }
         multi.onTimer = { _ in }
         timer?.invalidate()
         for transfer in transfers {

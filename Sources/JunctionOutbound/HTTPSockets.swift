@@ -28,6 +28,8 @@ final class HTTPSockets {
     private var sockets: [Socket] = []
     /// Told when a socket is ready for what libcurl waits for.
     var onReady: (Int32, Interest) -> Void = { _, _ in }
+    /// Whether a paused transfer may be on a socket that counts as idle, since libcurl never waited for it.
+    var isAnyTransferUnplaced: () -> Bool = { false }
     /// Changes asked of the loop so far, each a system call; for tests.
     private(set) var changesCount = 0
 
@@ -50,12 +52,6 @@ final class HTTPSockets {
         if case .kept(isShared: false) = rest { sockets[Int(descriptor)].isIdle = true }
         sockets[Int(descriptor)].wanted = []
         change(watch, to: watch.interest.intersection(.read))
-    }
-
-    /// A call is under way on the connection, though libcurl has not had to wait for it.
-    func busy(_ descriptor: Int32) {
-        guard descriptor >= 0, descriptor < sockets.count else { return }
-        sockets[Int(descriptor)].isIdle = false
     }
 
     /// A new socket. libcurl closes sockets that never became connections without a word; if this one has the
@@ -91,7 +87,7 @@ final class HTTPSockets {
         let socket = sockets[Int(descriptor)]
         // On an idle connection the provider said something, most often that it closes it. What it says, such
         // as a 408, libcurl would take for the answer to the next request; so this connection gets none.
-        if socket.isIdle { shutdown(descriptor, Int32(SHUT_RDWR)) }
+        if socket.isIdle && !isAnyTransferUnplaced() { shutdown(descriptor, Int32(SHUT_RDWR)) }
         // Nobody reads what came, or the transfer is paused.
         if !ready.isSubset(of: socket.wanted), let watch = socket.watch { change(watch, to: socket.wanted) }
         let useful = ready.intersection(socket.wanted)

@@ -28,7 +28,8 @@ public final class HTTPTransfer {
     private var isPaused = false
     /// Whether libcurl keeps a piece that it must offer again.
     private(set) var isHeld = false
-    private var wasHeld = false
+    /// Whether libcurl has waited for its socket; a kept connection may have answered before that.
+    var isPlaced = false
     private var part = Part.start
     /// Whether anything of the final answer has come.
     var responseBegan: Bool { part == .head || part == .body }
@@ -118,9 +119,6 @@ public final class HTTPTransfer {
     /// A piece of the body.
     func receive(body: UnsafeBufferPointer<UInt8>) -> Verdict {
         if isPaused && handler != nil {
-            // A kept connection may have answered before libcurl ever waited for it: it is idle no more.
-            if !wasHeld, let handle { client.sockets.busy(handle.descriptor) }
-            wasHeld = true
             isHeld = true
             return .hold
         }

@@ -142,6 +142,8 @@ extension Strategy {
         case .simpleShuffle: "one at random by weight, else rpm, else tpm"
         case .leastBusy: "the one with the fewest calls under way"
         case .latencyBased: "the one that answers fastest; one that was never asked comes first"
+        case .powerOfTwo: "the less busy of two at random, calls under way weighted by latency"
+        case .headroom: "the one with the largest share of its tpm and rpm left"
         case .costBased: "the one whose tokens cost least; one of unknown price comes last"
         }
     }

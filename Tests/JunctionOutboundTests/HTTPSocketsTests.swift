@@ -56,7 +56,7 @@ import Testing
         sockets.want(.read, of: ends[0])
         sockets.rest(ends[0], .kept(isShared: false))
         // A call was answered at once and paused, before libcurl waited for the socket.
-        if isBusy { sockets.busy(ends[0]) }
+        sockets.isAnyTransferUnplaced = { isBusy }
         #expect(write(ends[1], "x", 1) == 1)
         let end = loop.schedule(after: .milliseconds(10)) { loop.stop() }
         loop.run()

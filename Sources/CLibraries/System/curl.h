@@ -26,13 +26,6 @@ static inline void junction_curl_on_socket_close(CURL *easy, curl_closesocket_ca
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, callback);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, data);
 }
-/// The descriptor of the connection that carries the transfer; -1: none.
-static inline curl_socket_t junction_curl_socket(CURL *easy) {
-    curl_socket_t socket = CURL_SOCKET_BAD;
-    curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
-    return socket;
-}
-
 static inline void *junction_curl_private(CURL *easy) {
     char *data = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &data);
