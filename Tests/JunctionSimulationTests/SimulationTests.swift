@@ -61,7 +61,9 @@ struct SimulationTests {
         let result = try run(configuration { $0.strategy = strategy }, seed: seed)
         #expect(result.calls > 7_000)
         #expect(result.answered + result.failed.values.reduce(0, +) + result.left == result.calls)
-        #expect(result.answered > result.calls / 2 && result.retries > 100 && result.left > 0)
+        // The world is hard enough for the rest to mean something, and not dead.
+        #expect(result.answered > result.calls / 3 && result.retries > 100 && result.left > 0)
+        #expect(!result.failed.isEmpty)
         for one in result.deployments {
             #expect(one.tokensHeld == 0 && one.requestsHeld == 0, "\(one.id)")
             #expect(one.requestsSeen == one.requestsCounted, "\(one.id)")
