@@ -1,7 +1,7 @@
-// Writes the JSON of `extra_body`. Knows no key.
+// Writes texts and plain scalars as JSON: of `extra_body`, and of the mock's answers. Knows no key.
 
 /// A text as a JSON string.
-func jsonText(_ text: String) -> String {
+package func jsonText(_ text: String) -> String {
     var json = "\""
     for scalar in text.unicodeScalars {
         switch scalar {

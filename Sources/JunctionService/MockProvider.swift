@@ -63,9 +63,9 @@ final class MockTransfer {
         timer = loop.schedule(after: writing) { [self] in
             handler?.received(status: 200)
             end(
-                #"{"id":"mock","object":"chat.completion","model":\#(quoted(model)),"choices":[{"index":0,"#
-                    + #""message":{"role":"assistant","content":\#(quoted(text))},"finish_reason":"stop"}],"#
-                    + #""usage":\#(usage(tokens))}"#)
+                #"{"id":"mock","object":"chat.completion","model":\#(jsonText(model)),"choices":[{"index":0,"#
+                    + #""message":{"role":"assistant","content":\#(jsonText(text))},"#
+                    + #""finish_reason":"stop"}],"usage":\#(usage(tokens))}"#)
         }
     }
 
@@ -80,17 +80,17 @@ final class MockTransfer {
         guard let word = wordsLeft.popFirst() else {
             send(event(#"{"index":0,"delta":{},"finish_reason":"stop"}"#))
             send(
-                "data: {\"id\":\"mock\",\"model\":\(quoted(model)),\"choices\":[],\"usage\":\(usage(tokens))}\n\n"
+                "data: {\"id\":\"mock\",\"model\":\(jsonText(model)),\"choices\":[],\"usage\":\(usage(tokens))}\n\n"
             )
             return end("data: [DONE]\n\n")
         }
         // Asked for before the piece is sent, since sending may pause or cancel.
         timer?.reschedule(after: gap)
-        send(event(#"{"index":0,"delta":{"content":\#(quoted(word))},"finish_reason":null}"#))
+        send(event(#"{"index":0,"delta":{"content":\#(jsonText(word))},"finish_reason":null}"#))
     }
 
     private func event(_ choice: String) -> String {
-        "data: {\"id\":\"mock\",\"object\":\"chat.completion.chunk\",\"model\":\(quoted(model)),\"choices\":[\(choice)]}\n\n"
+        "data: {\"id\":\"mock\",\"object\":\"chat.completion.chunk\",\"model\":\(jsonText(model)),\"choices\":[\(choice)]}\n\n"
     }
 
     private func usage(_ completionTokens: Int) -> String {
@@ -123,20 +123,4 @@ private func words(of text: String) -> [String] {
         }
     }
     return words
-}
-
-/// The text as a JSON string.
-private func quoted(_ text: String) -> String {
-    var json = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": json += "\\\""
-        case "\\": json += "\\\\"
-        case "\n": json += "\\n"
-        case _ where scalar.value < 0x20:
-            json += "\\u00" + (scalar.value < 0x10 ? "0" : "") + String(scalar.value, radix: 16)
-        default: json.unicodeScalars.append(scalar)
-        }
-    }
-    return json + "\""
 }
