@@ -239,6 +239,46 @@ extension JunctionV1 {
 }
 
 extension JunctionV1 {
+    /// Why an attempt was made.
+    public enum AttemptKind: RawRepresentable, Hashable, Sendable, FieldElement {
+        /// As the call's first, or in the place of one that failed.
+        case unspecified
+        /// Beside one that was slow.
+        case hedge
+        /// To go on with a stream that had broken off.
+        case rescue
+        /// A number that this version of the .proto does not know.
+        case unrecognized(Int32)
+
+        public init(rawValue: Int32) {
+            self = switch rawValue {
+            case 0: .unspecified
+            case 1: .hedge
+            case 2: .rescue
+            default: .unrecognized(rawValue)
+            }
+        }
+
+        public var rawValue: Int32 {
+            switch self {
+            case .unspecified: 0
+            case .hedge: 1
+            case .rescue: 2
+            case .unrecognized(let number): number
+            }
+        }
+
+        public init(stored: Junction__V1__AttemptKind) {
+            self.init(rawValue: .init(truncatingIfNeeded: stored.rawValue))
+        }
+
+        public var stored: Junction__V1__AttemptKind {
+            Junction__V1__AttemptKind(rawValue: .init(truncatingIfNeeded: rawValue))
+        }
+    }
+}
+
+extension JunctionV1 {
     /// How an attempt ended.
     public enum AttemptOutcome: RawRepresentable, Hashable, Sendable, FieldElement {
         /// Not ended.
@@ -273,6 +313,8 @@ extension JunctionV1 {
         case cancelled
         /// The account has no credit left (402, insufficient_quota).
         case quotaExhausted
+        /// Another attempt of the same call answered first.
+        case hedged
         /// A number that this version of the .proto does not know.
         case unrecognized(Int32)
 
@@ -294,6 +336,7 @@ extension JunctionV1 {
             case 13: .streamCut
             case 14: .cancelled
             case 15: .quotaExhausted
+            case 16: .hedged
             default: .unrecognized(rawValue)
             }
         }
@@ -316,6 +359,7 @@ extension JunctionV1 {
             case .streamCut: 13
             case .cancelled: 14
             case .quotaExhausted: 15
+            case .hedged: 16
             case .unrecognized(let number): number
             }
         }
@@ -417,6 +461,55 @@ extension JunctionV1 {
             public var completion: JunctionV1.Completion.View? {
                 get { raw.pointee.completion.map(JunctionV1.Completion.View.init(raw:)) }
                 nonmutating set { raw.pointee.completion = newValue?.raw }
+            }
+
+            /// How to route this one call; absent: as the configuration says.
+            public var routing: JunctionV1.Routing.View? {
+                get { raw.pointee.routing.map(JunctionV1.Routing.View.init(raw:)) }
+                nonmutating set { raw.pointee.routing = newValue?.raw }
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// What Embed is asked.
+    public struct EmbedRequest: ProtobufMessage {
+        /// What to turn into embeddings.
+        public var embedding: JunctionV1.Embedding?
+        /// How to route this one call; absent: as the configuration says.
+        public var routing: JunctionV1.Routing?
+
+        public init() {}
+        public static var fullName: String { "junction.v1.EmbedRequest" }
+
+        public init(_ view: View) {
+            self.embedding = view.embedding.map { JunctionV1.Embedding($0) }
+            self.routing = view.routing.map { JunctionV1.Routing($0) }
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.embedding = self.embedding.map { $0.view(in: arena) }
+            view.routing = self.routing.map { $0.view(in: arena) }
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__EmbedRequest>
+            public init(raw: UnsafeMutablePointer<Junction__V1__EmbedRequest>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__EmbedRequest()
+                junction__v1__embed_request__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// What to turn into embeddings.
+            public var embedding: JunctionV1.Embedding.View? {
+                get { raw.pointee.embedding.map(JunctionV1.Embedding.View.init(raw:)) }
+                nonmutating set { raw.pointee.embedding = newValue?.raw }
             }
 
             /// How to route this one call; absent: as the configuration says.
@@ -799,6 +892,9 @@ extension JunctionV1 {
         public var toolCallId: String = ""
         /// The assistant's refusal, where it gave one instead of content.
         public var refusal: String = ""
+        /// The assistant's reasoning in signed parts, as the provider gave them. Some providers want them
+        /// back unchanged in the next turn, before the results of the tools that the assistant called.
+        public var reasoningParts: [JunctionV1.ReasoningPart] = []
 
         public init() {}
         public static var fullName: String { "junction.v1.Message" }
@@ -811,6 +907,7 @@ extension JunctionV1 {
             self.toolCalls = view.toolCalls.map { JunctionV1.ToolCall($0) }
             self.toolCallId = String(view.toolCallId)
             self.refusal = String(view.refusal)
+            self.reasoningParts = view.reasoningParts.map { JunctionV1.ReasoningPart($0) }
         }
 
         public func view(in arena: Arena) -> View {
@@ -822,6 +919,7 @@ extension JunctionV1 {
             view.setToolCalls(self.toolCalls.map { $0.view(in: arena) }, in: arena)
             view.toolCallId = arena.text(self.toolCallId)
             view.refusal = arena.text(self.refusal)
+            view.setReasoningParts(self.reasoningParts.map { $0.view(in: arena) }, in: arena)
             return view
         }
 
@@ -893,6 +991,80 @@ extension JunctionV1 {
                 get { Text(stored: raw.pointee.refusal) }
                 nonmutating set { raw.pointee.refusal = newValue.stored }
             }
+
+            /// The assistant's reasoning in signed parts, as the provider gave them. Some providers want them
+            /// back unchanged in the next turn, before the results of the tools that the assistant called.
+            public var reasoningParts: Repeated<JunctionV1.ReasoningPart.View> { .init(raw.pointee.reasoning_parts, count: raw.pointee.n_reasoning_parts) }
+            /// Makes `count` empty messages, to be filled.
+            @discardableResult
+            public func setReasoningParts(count: Int, in arena: Arena) -> Repeated<JunctionV1.ReasoningPart.View> {
+                raw.pointee.reasoning_parts = arena.emptyMessages(JunctionV1.ReasoningPart.View.self, count: count)
+                raw.pointee.n_reasoning_parts = count
+                return self.reasoningParts
+            }
+            public func setReasoningParts(_ elements: [JunctionV1.ReasoningPart.View], in arena: Arena) {
+                raw.pointee.reasoning_parts = arena.array(elements)
+                raw.pointee.n_reasoning_parts = elements.count
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// A part of a model's reasoning that its provider can verify.
+    public struct ReasoningPart: ProtobufMessage {
+        /// The reasoning as text; empty where the provider shows none.
+        public var text: String = ""
+        /// The provider's signature of the text.
+        public var signature: String = ""
+        /// Reasoning that the provider shows only to itself, in its own encoding.
+        public var redacted: String = ""
+
+        public init() {}
+        public static var fullName: String { "junction.v1.ReasoningPart" }
+
+        public init(_ view: View) {
+            self.text = String(view.text)
+            self.signature = String(view.signature)
+            self.redacted = String(view.redacted)
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.text = arena.text(self.text)
+            view.signature = arena.text(self.signature)
+            view.redacted = arena.text(self.redacted)
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__ReasoningPart>
+            public init(raw: UnsafeMutablePointer<Junction__V1__ReasoningPart>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__ReasoningPart()
+                junction__v1__reasoning_part__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// The reasoning as text; empty where the provider shows none.
+            public var text: Text {
+                get { Text(stored: raw.pointee.text) }
+                nonmutating set { raw.pointee.text = newValue.stored }
+            }
+
+            /// The provider's signature of the text.
+            public var signature: Text {
+                get { Text(stored: raw.pointee.signature) }
+                nonmutating set { raw.pointee.signature = newValue.stored }
+            }
+
+            /// Reasoning that the provider shows only to itself, in its own encoding.
+            public var redacted: Text {
+                get { Text(stored: raw.pointee.redacted) }
+                nonmutating set { raw.pointee.redacted = newValue.stored }
+            }
         }
     }
 }
@@ -900,6 +1072,9 @@ extension JunctionV1 {
 extension JunctionV1 {
     /// A part of a message.
     public struct ContentPart: ProtobufMessage {
+        /// Whether the prompt up to and with this part is worth keeping in the provider's prompt cache, where
+        /// that has to be asked for (Anthropic's `cache_control`, Bedrock's `cachePoint`).
+        public var cacheBreakpoint: Bool = false
         /// What the part is. Audio, files and more modalities take the next numbers.
         public var part: OneOf_Part?
 
@@ -915,6 +1090,7 @@ extension JunctionV1 {
         }
 
         public init(_ view: View) {
+            self.cacheBreakpoint = view.cacheBreakpoint
             self.part = switch view.part {
             case .text(let value): .text(String(value))
             case .image(let value): .image(JunctionV1.ImagePart(value))
@@ -924,6 +1100,7 @@ extension JunctionV1 {
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
+            view.cacheBreakpoint = self.cacheBreakpoint
             view.part = switch self.part {
             case .text(let value): .text(arena.text(value))
             case .image(let value): .image(value.view(in: arena))
@@ -942,6 +1119,13 @@ extension JunctionV1 {
                 junction__v1__content_part__init(&message)
                 return message.base.descriptor!
             }()
+
+            /// Whether the prompt up to and with this part is worth keeping in the provider's prompt cache, where
+            /// that has to be asked for (Anthropic's `cache_control`, Bedrock's `cachePoint`).
+            public var cacheBreakpoint: Bool {
+                get { Bool(stored: raw.pointee.cache_breakpoint) }
+                nonmutating set { raw.pointee.cache_breakpoint = newValue.stored }
+            }
 
             /// What the part is. Audio, files and more modalities take the next numbers.
             public var part: OneOf_Part? {
@@ -1080,17 +1264,21 @@ extension JunctionV1 {
     public struct Tool: ProtobufMessage {
         /// The function that the tool is. Other kinds of tool take the next numbers.
         public var function: JunctionV1.FunctionTool?
+        /// Whether the tools up to and with this one are worth keeping in the provider's prompt cache.
+        public var cacheBreakpoint: Bool = false
 
         public init() {}
         public static var fullName: String { "junction.v1.Tool" }
 
         public init(_ view: View) {
             self.function = view.function.map { JunctionV1.FunctionTool($0) }
+            self.cacheBreakpoint = view.cacheBreakpoint
         }
 
         public func view(in arena: Arena) -> View {
             let view = View(in: arena)
             view.function = self.function.map { $0.view(in: arena) }
+            view.cacheBreakpoint = self.cacheBreakpoint
             return view
         }
 
@@ -1109,6 +1297,12 @@ extension JunctionV1 {
             public var function: JunctionV1.FunctionTool.View? {
                 get { raw.pointee.function.map(JunctionV1.FunctionTool.View.init(raw:)) }
                 nonmutating set { raw.pointee.function = newValue?.raw }
+            }
+
+            /// Whether the tools up to and with this one are worth keeping in the provider's prompt cache.
+            public var cacheBreakpoint: Bool {
+                get { Bool(stored: raw.pointee.cache_breakpoint) }
+                nonmutating set { raw.pointee.cache_breakpoint = newValue.stored }
             }
         }
     }
@@ -1464,18 +1658,23 @@ extension JunctionV1 {
         public var numRetries: Int32?
         /// Only deployments that carry one of these tags are used, where tag filtering is on.
         public var tags: [String] = []
-        /// Reserved: calls of one session go to one deployment where possible.
+        /// Calls with the same key go to the same deployment as long as it is open and not far busier than
+        /// the others, so that the provider's prompt cache serves them. Empty: no affinity. At most 256 bytes.
         public var sessionKey: String = ""
         /// Place in the queue, 0 to 255; lower is served first.
         public var priority: Int32?
-        /// Reserved: a second attempt elsewhere when the first is slow.
+        /// A second attempt elsewhere when the first is slow; absent: as configured.
         public var hedging: JunctionV1.Hedging?
-        /// Reserved: whether a stream that breaks after its first content may go on at another deployment.
+        /// Whether a stream that breaks after its first content may go on at another deployment.
         public var streamRescue: JunctionV1.StreamRescue = .init(rawValue: 0)
         /// Whether the configured fallbacks are left out for this call.
         public var disableFallbacks: Bool = false
-        /// Reserved: whether the route in the answer says why each candidate was chosen or passed over.
+        /// Whether the route in the answer says why each candidate was chosen or passed over.
         public var explain: Bool = false
+        /// Milliseconds to wait in the queue when every deployment is at its limit; 0: none.
+        public var queueTimeoutMs: Int32?
+        /// Only deployments in one of these regions are used (`region_name` in the configuration); empty: all.
+        public var regions: [String] = []
 
         public init() {}
         public static var fullName: String { "junction.v1.Routing" }
@@ -1490,6 +1689,8 @@ extension JunctionV1 {
             self.streamRescue = view.streamRescue
             self.disableFallbacks = view.disableFallbacks
             self.explain = view.explain
+            self.queueTimeoutMs = view.queueTimeoutMs
+            self.regions = view.regions.map { String($0) }
         }
 
         public func view(in arena: Arena) -> View {
@@ -1503,6 +1704,8 @@ extension JunctionV1 {
             view.streamRescue = self.streamRescue
             view.disableFallbacks = self.disableFallbacks
             view.explain = self.explain
+            view.queueTimeoutMs = self.queueTimeoutMs
+            view.setRegions(self.regions.map { arena.text($0) }, in: arena)
             return view
         }
 
@@ -1548,7 +1751,8 @@ extension JunctionV1 {
                 raw.pointee.n_tags = elements.count
             }
 
-            /// Reserved: calls of one session go to one deployment where possible.
+            /// Calls with the same key go to the same deployment as long as it is open and not far busier than
+            /// the others, so that the provider's prompt cache serves them. Empty: no affinity. At most 256 bytes.
             public var sessionKey: Text {
                 get { Text(stored: raw.pointee.session_key) }
                 nonmutating set { raw.pointee.session_key = newValue.stored }
@@ -1563,13 +1767,13 @@ extension JunctionV1 {
                 }
             }
 
-            /// Reserved: a second attempt elsewhere when the first is slow.
+            /// A second attempt elsewhere when the first is slow; absent: as configured.
             public var hedging: JunctionV1.Hedging.View? {
                 get { raw.pointee.hedging.map(JunctionV1.Hedging.View.init(raw:)) }
                 nonmutating set { raw.pointee.hedging = newValue?.raw }
             }
 
-            /// Reserved: whether a stream that breaks after its first content may go on at another deployment.
+            /// Whether a stream that breaks after its first content may go on at another deployment.
             public var streamRescue: JunctionV1.StreamRescue {
                 get { JunctionV1.StreamRescue(stored: raw.pointee.stream_rescue) }
                 nonmutating set { raw.pointee.stream_rescue = newValue.stored }
@@ -1581,10 +1785,26 @@ extension JunctionV1 {
                 nonmutating set { raw.pointee.disable_fallbacks = newValue.stored }
             }
 
-            /// Reserved: whether the route in the answer says why each candidate was chosen or passed over.
+            /// Whether the route in the answer says why each candidate was chosen or passed over.
             public var explain: Bool {
                 get { Bool(stored: raw.pointee.explain) }
                 nonmutating set { raw.pointee.explain = newValue.stored }
+            }
+
+            /// Milliseconds to wait in the queue when every deployment is at its limit; 0: none.
+            public var queueTimeoutMs: Int32? {
+                get { raw.pointee.optional_queue_timeout_ms_case.rawValue == 10 ? raw.pointee.queue_timeout_ms : nil }
+                nonmutating set {
+                    raw.pointee.optional_queue_timeout_ms_case.rawValue = newValue == nil ? 0 : 10
+                    if let newValue { raw.pointee.queue_timeout_ms = newValue }
+                }
+            }
+
+            /// Only deployments in one of these regions are used (`region_name` in the configuration); empty: all.
+            public var regions: Repeated<Text> { .init(raw.pointee.regions, count: raw.pointee.n_regions) }
+            public func setRegions(_ elements: [Text], in arena: Arena) {
+                raw.pointee.regions = arena.array(elements)
+                raw.pointee.n_regions = elements.count
             }
         }
     }
@@ -2179,6 +2399,10 @@ extension JunctionV1 {
         public var reasoningTokens: Int64 = 0
         /// Whether Junction estimated the numbers, since the provider gave none.
         public var estimated: Bool = false
+        /// Prompt tokens that the provider wrote to its cache.
+        public var cacheWriteTokens: Int64 = 0
+        /// What the tokens cost, in US dollars.
+        public var costUsd: Double?
 
         public init() {}
         public static var fullName: String { "junction.v1.Usage" }
@@ -2190,6 +2414,8 @@ extension JunctionV1 {
             self.cachedTokens = view.cachedTokens
             self.reasoningTokens = view.reasoningTokens
             self.estimated = view.estimated
+            self.cacheWriteTokens = view.cacheWriteTokens
+            self.costUsd = view.costUsd
         }
 
         public func view(in arena: Arena) -> View {
@@ -2200,6 +2426,8 @@ extension JunctionV1 {
             view.cachedTokens = self.cachedTokens
             view.reasoningTokens = self.reasoningTokens
             view.estimated = self.estimated
+            view.cacheWriteTokens = self.cacheWriteTokens
+            view.costUsd = self.costUsd
             return view
         }
 
@@ -2249,6 +2477,21 @@ extension JunctionV1 {
                 get { Bool(stored: raw.pointee.estimated) }
                 nonmutating set { raw.pointee.estimated = newValue.stored }
             }
+
+            /// Prompt tokens that the provider wrote to its cache.
+            public var cacheWriteTokens: Int64 {
+                get { raw.pointee.cache_write_tokens }
+                nonmutating set { raw.pointee.cache_write_tokens = newValue }
+            }
+
+            /// What the tokens cost, in US dollars.
+            public var costUsd: Double? {
+                get { raw.pointee.optional_cost_usd_case.rawValue == 8 ? raw.pointee.cost_usd : nil }
+                nonmutating set {
+                    raw.pointee.optional_cost_usd_case.rawValue = newValue == nil ? 0 : 8
+                    if let newValue { raw.pointee.cost_usd = newValue }
+                }
+            }
         }
     }
 }
@@ -2266,6 +2509,10 @@ extension JunctionV1 {
         public var attempts: [JunctionV1.Attempt] = []
         /// Whether the answer came from a fallback and not from the asked model group.
         public var fallbackUsed: Bool = false
+        /// How each deployment was chosen, where the call asked to explain.
+        public var decisions: [JunctionV1.Decision] = []
+        /// Microseconds that the call waited in the queue.
+        public var queuedUs: Int64 = 0
 
         public init() {}
         public static var fullName: String { "junction.v1.Route" }
@@ -2276,6 +2523,8 @@ extension JunctionV1 {
             self.modelGroup = String(view.modelGroup)
             self.attempts = view.attempts.map { JunctionV1.Attempt($0) }
             self.fallbackUsed = view.fallbackUsed
+            self.decisions = view.decisions.map { JunctionV1.Decision($0) }
+            self.queuedUs = view.queuedUs
         }
 
         public func view(in arena: Arena) -> View {
@@ -2285,6 +2534,8 @@ extension JunctionV1 {
             view.modelGroup = arena.text(self.modelGroup)
             view.setAttempts(self.attempts.map { $0.view(in: arena) }, in: arena)
             view.fallbackUsed = self.fallbackUsed
+            view.setDecisions(self.decisions.map { $0.view(in: arena) }, in: arena)
+            view.queuedUs = self.queuedUs
             return view
         }
 
@@ -2336,6 +2587,152 @@ extension JunctionV1 {
                 get { Bool(stored: raw.pointee.fallback_used) }
                 nonmutating set { raw.pointee.fallback_used = newValue.stored }
             }
+
+            /// How each deployment was chosen, where the call asked to explain.
+            public var decisions: Repeated<JunctionV1.Decision.View> { .init(raw.pointee.decisions, count: raw.pointee.n_decisions) }
+            /// Makes `count` empty messages, to be filled.
+            @discardableResult
+            public func setDecisions(count: Int, in arena: Arena) -> Repeated<JunctionV1.Decision.View> {
+                raw.pointee.decisions = arena.emptyMessages(JunctionV1.Decision.View.self, count: count)
+                raw.pointee.n_decisions = count
+                return self.decisions
+            }
+            public func setDecisions(_ elements: [JunctionV1.Decision.View], in arena: Arena) {
+                raw.pointee.decisions = arena.array(elements)
+                raw.pointee.n_decisions = elements.count
+            }
+
+            /// Microseconds that the call waited in the queue.
+            public var queuedUs: Int64 {
+                get { raw.pointee.queued_us }
+                nonmutating set { raw.pointee.queued_us = newValue }
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// One choice of a deployment.
+    public struct Decision: ProtobufMessage {
+        /// The model group chosen from.
+        public var modelGroup: String = ""
+        /// The strategy, such as "usage-based-routing".
+        public var strategy: String = ""
+        /// Every deployment of the group, in the order of the configuration.
+        public var candidates: [JunctionV1.Candidate] = []
+
+        public init() {}
+        public static var fullName: String { "junction.v1.Decision" }
+
+        public init(_ view: View) {
+            self.modelGroup = String(view.modelGroup)
+            self.strategy = String(view.strategy)
+            self.candidates = view.candidates.map { JunctionV1.Candidate($0) }
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.modelGroup = arena.text(self.modelGroup)
+            view.strategy = arena.text(self.strategy)
+            view.setCandidates(self.candidates.map { $0.view(in: arena) }, in: arena)
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__Decision>
+            public init(raw: UnsafeMutablePointer<Junction__V1__Decision>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__Decision()
+                junction__v1__decision__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// The model group chosen from.
+            public var modelGroup: Text {
+                get { Text(stored: raw.pointee.model_group) }
+                nonmutating set { raw.pointee.model_group = newValue.stored }
+            }
+
+            /// The strategy, such as "usage-based-routing".
+            public var strategy: Text {
+                get { Text(stored: raw.pointee.strategy) }
+                nonmutating set { raw.pointee.strategy = newValue.stored }
+            }
+
+            /// Every deployment of the group, in the order of the configuration.
+            public var candidates: Repeated<JunctionV1.Candidate.View> { .init(raw.pointee.candidates, count: raw.pointee.n_candidates) }
+            /// Makes `count` empty messages, to be filled.
+            @discardableResult
+            public func setCandidates(count: Int, in arena: Arena) -> Repeated<JunctionV1.Candidate.View> {
+                raw.pointee.candidates = arena.emptyMessages(JunctionV1.Candidate.View.self, count: count)
+                raw.pointee.n_candidates = count
+                return self.candidates
+            }
+            public func setCandidates(_ elements: [JunctionV1.Candidate.View], in arena: Arena) {
+                raw.pointee.candidates = arena.array(elements)
+                raw.pointee.n_candidates = elements.count
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// A deployment that could have been chosen.
+    public struct Candidate: ProtobufMessage {
+        /// Id of the deployment.
+        public var deploymentId: String = ""
+        /// Whether it was chosen.
+        public var chosen: Bool = false
+        /// Why it was chosen or passed over, for a person to read.
+        public var reason: String = ""
+
+        public init() {}
+        public static var fullName: String { "junction.v1.Candidate" }
+
+        public init(_ view: View) {
+            self.deploymentId = String(view.deploymentId)
+            self.chosen = view.chosen
+            self.reason = String(view.reason)
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.deploymentId = arena.text(self.deploymentId)
+            view.chosen = self.chosen
+            view.reason = arena.text(self.reason)
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__Candidate>
+            public init(raw: UnsafeMutablePointer<Junction__V1__Candidate>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__Candidate()
+                junction__v1__candidate__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// Id of the deployment.
+            public var deploymentId: Text {
+                get { Text(stored: raw.pointee.deployment_id) }
+                nonmutating set { raw.pointee.deployment_id = newValue.stored }
+            }
+
+            /// Whether it was chosen.
+            public var chosen: Bool {
+                get { Bool(stored: raw.pointee.chosen) }
+                nonmutating set { raw.pointee.chosen = newValue.stored }
+            }
+
+            /// Why it was chosen or passed over, for a person to read.
+            public var reason: Text {
+                get { Text(stored: raw.pointee.reason) }
+                nonmutating set { raw.pointee.reason = newValue.stored }
+            }
         }
     }
 }
@@ -2359,6 +2756,10 @@ extension JunctionV1 {
         public var error: String = ""
         /// Microseconds from its start to the first content; 0: none came.
         public var timeToFirstTokenUs: Int64 = 0
+        /// Why it was made.
+        public var kind: JunctionV1.AttemptKind = .init(rawValue: 0)
+        /// Tokens it used, as far as is known, also where it failed.
+        public var usage: JunctionV1.Usage?
 
         public init() {}
         public static var fullName: String { "junction.v1.Attempt" }
@@ -2372,6 +2773,8 @@ extension JunctionV1 {
             self.httpStatus = view.httpStatus
             self.error = String(view.error)
             self.timeToFirstTokenUs = view.timeToFirstTokenUs
+            self.kind = view.kind
+            self.usage = view.usage.map { JunctionV1.Usage($0) }
         }
 
         public func view(in arena: Arena) -> View {
@@ -2384,6 +2787,8 @@ extension JunctionV1 {
             view.httpStatus = self.httpStatus
             view.error = arena.text(self.error)
             view.timeToFirstTokenUs = self.timeToFirstTokenUs
+            view.kind = self.kind
+            view.usage = self.usage.map { $0.view(in: arena) }
             return view
         }
 
@@ -2445,6 +2850,67 @@ extension JunctionV1 {
                 get { raw.pointee.time_to_first_token_us }
                 nonmutating set { raw.pointee.time_to_first_token_us = newValue }
             }
+
+            /// Why it was made.
+            public var kind: JunctionV1.AttemptKind {
+                get { JunctionV1.AttemptKind(stored: raw.pointee.kind) }
+                nonmutating set { raw.pointee.kind = newValue.stored }
+            }
+
+            /// Tokens it used, as far as is known, also where it failed.
+            public var usage: JunctionV1.Usage.View? {
+                get { raw.pointee.usage.map(JunctionV1.Usage.View.init(raw:)) }
+                nonmutating set { raw.pointee.usage = newValue?.raw }
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// What is known of a call that failed: in the details of its status (`grpc-status-details-bin`).
+    public struct FailureDetail: ProtobufMessage {
+        /// How the call was routed.
+        public var route: JunctionV1.Route?
+        /// Tokens that reached the caller before a stream broke off; absent: none did.
+        public var usage: JunctionV1.Usage?
+
+        public init() {}
+        public static var fullName: String { "junction.v1.FailureDetail" }
+
+        public init(_ view: View) {
+            self.route = view.route.map { JunctionV1.Route($0) }
+            self.usage = view.usage.map { JunctionV1.Usage($0) }
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.route = self.route.map { $0.view(in: arena) }
+            view.usage = self.usage.map { $0.view(in: arena) }
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__FailureDetail>
+            public init(raw: UnsafeMutablePointer<Junction__V1__FailureDetail>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__FailureDetail()
+                junction__v1__failure_detail__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// How the call was routed.
+            public var route: JunctionV1.Route.View? {
+                get { raw.pointee.route.map(JunctionV1.Route.View.init(raw:)) }
+                nonmutating set { raw.pointee.route = newValue?.raw }
+            }
+
+            /// Tokens that reached the caller before a stream broke off; absent: none did.
+            public var usage: JunctionV1.Usage.View? {
+                get { raw.pointee.usage.map(JunctionV1.Usage.View.init(raw:)) }
+                nonmutating set { raw.pointee.usage = newValue?.raw }
+            }
         }
     }
 }
@@ -2464,6 +2930,8 @@ extension JunctionV1 {
         public var route: JunctionV1.Route?
         /// When the provider made it, in seconds since 1970; in the first message.
         public var createdUnixSeconds: Int64 = 0
+        /// Set in the first piece that comes from another deployment after a stream broke off and was rescued.
+        public var seam: JunctionV1.Seam?
 
         public init() {}
         public static var fullName: String { "junction.v1.StreamResponse" }
@@ -2475,6 +2943,7 @@ extension JunctionV1 {
             self.usage = view.usage.map { JunctionV1.Usage($0) }
             self.route = view.route.map { JunctionV1.Route($0) }
             self.createdUnixSeconds = view.createdUnixSeconds
+            self.seam = view.seam.map { JunctionV1.Seam($0) }
         }
 
         public func view(in arena: Arena) -> View {
@@ -2485,6 +2954,7 @@ extension JunctionV1 {
             view.usage = self.usage.map { $0.view(in: arena) }
             view.route = self.route.map { $0.view(in: arena) }
             view.createdUnixSeconds = self.createdUnixSeconds
+            view.seam = self.seam.map { $0.view(in: arena) }
             return view
         }
 
@@ -2542,6 +3012,71 @@ extension JunctionV1 {
                 get { raw.pointee.created_unix_seconds }
                 nonmutating set { raw.pointee.created_unix_seconds = newValue }
             }
+
+            /// Set in the first piece that comes from another deployment after a stream broke off and was rescued.
+            public var seam: JunctionV1.Seam.View? {
+                get { raw.pointee.seam.map(JunctionV1.Seam.View.init(raw:)) }
+                nonmutating set { raw.pointee.seam = newValue?.raw }
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// Where one deployment's text ends and another's goes on.
+    public struct Seam: ProtobufMessage {
+        /// Id of the deployment that broke off.
+        public var brokenDeploymentId: String = ""
+        /// Id of the deployment that goes on.
+        public var deploymentId: String = ""
+        /// Why the first one broke off.
+        public var cause: JunctionV1.AttemptOutcome = .init(rawValue: 0)
+
+        public init() {}
+        public static var fullName: String { "junction.v1.Seam" }
+
+        public init(_ view: View) {
+            self.brokenDeploymentId = String(view.brokenDeploymentId)
+            self.deploymentId = String(view.deploymentId)
+            self.cause = view.cause
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.brokenDeploymentId = arena.text(self.brokenDeploymentId)
+            view.deploymentId = arena.text(self.deploymentId)
+            view.cause = self.cause
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__Seam>
+            public init(raw: UnsafeMutablePointer<Junction__V1__Seam>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__Seam()
+                junction__v1__seam__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// Id of the deployment that broke off.
+            public var brokenDeploymentId: Text {
+                get { Text(stored: raw.pointee.broken_deployment_id) }
+                nonmutating set { raw.pointee.broken_deployment_id = newValue.stored }
+            }
+
+            /// Id of the deployment that goes on.
+            public var deploymentId: Text {
+                get { Text(stored: raw.pointee.deployment_id) }
+                nonmutating set { raw.pointee.deployment_id = newValue.stored }
+            }
+
+            /// Why the first one broke off.
+            public var cause: JunctionV1.AttemptOutcome {
+                get { JunctionV1.AttemptOutcome(stored: raw.pointee.cause) }
+                nonmutating set { raw.pointee.cause = newValue.stored }
+            }
         }
     }
 }
@@ -2563,6 +3098,8 @@ extension JunctionV1 {
         public var reasoning: String = ""
         /// Log probabilities of the tokens of this piece, where asked.
         public var logprobs: JunctionV1.Logprobs?
+        /// A finished part of signed reasoning, to be handed back in the next turn (`reasoning_parts`).
+        public var reasoningPart: JunctionV1.ReasoningPart?
 
         public init() {}
         public static var fullName: String { "junction.v1.ChoiceDelta" }
@@ -2575,6 +3112,7 @@ extension JunctionV1 {
             self.refusal = String(view.refusal)
             self.reasoning = String(view.reasoning)
             self.logprobs = view.logprobs.map { JunctionV1.Logprobs($0) }
+            self.reasoningPart = view.reasoningPart.map { JunctionV1.ReasoningPart($0) }
         }
 
         public func view(in arena: Arena) -> View {
@@ -2586,6 +3124,7 @@ extension JunctionV1 {
             view.refusal = arena.text(self.refusal)
             view.reasoning = arena.text(self.reasoning)
             view.logprobs = self.logprobs.map { $0.view(in: arena) }
+            view.reasoningPart = self.reasoningPart.map { $0.view(in: arena) }
             return view
         }
 
@@ -2648,6 +3187,12 @@ extension JunctionV1 {
             public var logprobs: JunctionV1.Logprobs.View? {
                 get { raw.pointee.logprobs.map(JunctionV1.Logprobs.View.init(raw:)) }
                 nonmutating set { raw.pointee.logprobs = newValue?.raw }
+            }
+
+            /// A finished part of signed reasoning, to be handed back in the next turn (`reasoning_parts`).
+            public var reasoningPart: JunctionV1.ReasoningPart.View? {
+                get { raw.pointee.reasoning_part.map(JunctionV1.ReasoningPart.View.init(raw:)) }
+                nonmutating set { raw.pointee.reasoning_part = newValue?.raw }
             }
         }
     }
@@ -2717,6 +3262,218 @@ extension JunctionV1 {
             public var argumentsJson: Text {
                 get { Text(stored: raw.pointee.arguments_json) }
                 nonmutating set { raw.pointee.arguments_json = newValue.stored }
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// Texts to turn into embeddings.
+    public struct Embedding: ProtobufMessage {
+        /// The model group to ask, an alias of one, or a deployment id.
+        public var model: String = ""
+        /// The texts. At least one, none empty.
+        public var inputs: [String] = []
+        /// How many numbers each vector has. At least 1.
+        public var dimensions: Int32?
+        /// What the vectors are for, in the provider's words ("search_document", "search_query"); providers
+        /// without such a parameter ignore it; empty: not said.
+        public var inputType: String = ""
+        /// The end user on whose behalf the caller asks; passed to providers that take one.
+        public var user: String = ""
+        /// A JSON object whose members are added to the provider's request as they are.
+        public var extraParametersJson: String = ""
+
+        public init() {}
+        public static var fullName: String { "junction.v1.Embedding" }
+
+        public init(_ view: View) {
+            self.model = String(view.model)
+            self.inputs = view.inputs.map { String($0) }
+            self.dimensions = view.dimensions
+            self.inputType = String(view.inputType)
+            self.user = String(view.user)
+            self.extraParametersJson = String(view.extraParametersJson)
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.model = arena.text(self.model)
+            view.setInputs(self.inputs.map { arena.text($0) }, in: arena)
+            view.dimensions = self.dimensions
+            view.inputType = arena.text(self.inputType)
+            view.user = arena.text(self.user)
+            view.extraParametersJson = arena.text(self.extraParametersJson)
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__Embedding>
+            public init(raw: UnsafeMutablePointer<Junction__V1__Embedding>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__Embedding()
+                junction__v1__embedding__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// The model group to ask, an alias of one, or a deployment id.
+            public var model: Text {
+                get { Text(stored: raw.pointee.model) }
+                nonmutating set { raw.pointee.model = newValue.stored }
+            }
+
+            /// The texts. At least one, none empty.
+            public var inputs: Repeated<Text> { .init(raw.pointee.inputs, count: raw.pointee.n_inputs) }
+            public func setInputs(_ elements: [Text], in arena: Arena) {
+                raw.pointee.inputs = arena.array(elements)
+                raw.pointee.n_inputs = elements.count
+            }
+
+            /// How many numbers each vector has. At least 1.
+            public var dimensions: Int32? {
+                get { raw.pointee.optional_dimensions_case.rawValue == 3 ? raw.pointee.dimensions : nil }
+                nonmutating set {
+                    raw.pointee.optional_dimensions_case.rawValue = newValue == nil ? 0 : 3
+                    if let newValue { raw.pointee.dimensions = newValue }
+                }
+            }
+
+            /// What the vectors are for, in the provider's words ("search_document", "search_query"); providers
+            /// without such a parameter ignore it; empty: not said.
+            public var inputType: Text {
+                get { Text(stored: raw.pointee.input_type) }
+                nonmutating set { raw.pointee.input_type = newValue.stored }
+            }
+
+            /// The end user on whose behalf the caller asks; passed to providers that take one.
+            public var user: Text {
+                get { Text(stored: raw.pointee.user) }
+                nonmutating set { raw.pointee.user = newValue.stored }
+            }
+
+            /// A JSON object whose members are added to the provider's request as they are.
+            public var extraParametersJson: Text {
+                get { Text(stored: raw.pointee.extra_parameters_json) }
+                nonmutating set { raw.pointee.extra_parameters_json = newValue.stored }
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// The answer to Embed.
+    public struct EmbedResponse: ProtobufMessage {
+        /// The model that answered, as the provider names it.
+        public var model: String = ""
+        /// One vector an input, in the inputs' order.
+        public var vectors: [JunctionV1.EmbeddingVector] = []
+        /// Tokens used.
+        public var usage: JunctionV1.Usage?
+        /// How the call was routed.
+        public var route: JunctionV1.Route?
+
+        public init() {}
+        public static var fullName: String { "junction.v1.EmbedResponse" }
+
+        public init(_ view: View) {
+            self.model = String(view.model)
+            self.vectors = view.vectors.map { JunctionV1.EmbeddingVector($0) }
+            self.usage = view.usage.map { JunctionV1.Usage($0) }
+            self.route = view.route.map { JunctionV1.Route($0) }
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.model = arena.text(self.model)
+            view.setVectors(self.vectors.map { $0.view(in: arena) }, in: arena)
+            view.usage = self.usage.map { $0.view(in: arena) }
+            view.route = self.route.map { $0.view(in: arena) }
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__EmbedResponse>
+            public init(raw: UnsafeMutablePointer<Junction__V1__EmbedResponse>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__EmbedResponse()
+                junction__v1__embed_response__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// The model that answered, as the provider names it.
+            public var model: Text {
+                get { Text(stored: raw.pointee.model) }
+                nonmutating set { raw.pointee.model = newValue.stored }
+            }
+
+            /// One vector an input, in the inputs' order.
+            public var vectors: Repeated<JunctionV1.EmbeddingVector.View> { .init(raw.pointee.vectors, count: raw.pointee.n_vectors) }
+            /// Makes `count` empty messages, to be filled.
+            @discardableResult
+            public func setVectors(count: Int, in arena: Arena) -> Repeated<JunctionV1.EmbeddingVector.View> {
+                raw.pointee.vectors = arena.emptyMessages(JunctionV1.EmbeddingVector.View.self, count: count)
+                raw.pointee.n_vectors = count
+                return self.vectors
+            }
+            public func setVectors(_ elements: [JunctionV1.EmbeddingVector.View], in arena: Arena) {
+                raw.pointee.vectors = arena.array(elements)
+                raw.pointee.n_vectors = elements.count
+            }
+
+            /// Tokens used.
+            public var usage: JunctionV1.Usage.View? {
+                get { raw.pointee.usage.map(JunctionV1.Usage.View.init(raw:)) }
+                nonmutating set { raw.pointee.usage = newValue?.raw }
+            }
+
+            /// How the call was routed.
+            public var route: JunctionV1.Route.View? {
+                get { raw.pointee.route.map(JunctionV1.Route.View.init(raw:)) }
+                nonmutating set { raw.pointee.route = newValue?.raw }
+            }
+        }
+    }
+}
+
+extension JunctionV1 {
+    /// An embedding.
+    public struct EmbeddingVector: ProtobufMessage {
+        /// Its numbers.
+        public var values: [Float] = []
+
+        public init() {}
+        public static var fullName: String { "junction.v1.EmbeddingVector" }
+
+        public init(_ view: View) {
+            self.values = .init(view.values)
+        }
+
+        public func view(in arena: Arena) -> View {
+            let view = View(in: arena)
+            view.setValues(self.values, in: arena)
+            return view
+        }
+
+        /// The message in an arena: a reference, valid until the arena is reset.
+        @safe
+        public struct View: MessageView {
+            public let raw: UnsafeMutablePointer<Junction__V1__EmbeddingVector>
+            public init(raw: UnsafeMutablePointer<Junction__V1__EmbeddingVector>) { self.raw = raw }
+            nonisolated(unsafe) public static let descriptor = {
+                var message = Junction__V1__EmbeddingVector()
+                junction__v1__embedding_vector__init(&message)
+                return message.base.descriptor!
+            }()
+
+            /// Its numbers.
+            public var values: Repeated<Float> { .init(raw.pointee.values, count: raw.pointee.n_values) }
+            public func setValues(_ elements: [Float], in arena: Arena) {
+                raw.pointee.values = arena.array(elements)
+                raw.pointee.n_values = elements.count
             }
         }
     }

@@ -22,6 +22,10 @@ final class RouterService: RouterServiceServer {
         start(request.completion, request.routing, call.stream, isStreaming: true)
     }
 
+    func embed(_ request: JunctionV1.EmbedRequest.View, _ call: ServerCall<JunctionV1.EmbedResponse>) {
+        call.stream.finish(Status(.unimplemented, "embeddings are not routed yet"))
+    }
+
     private func start(
         _ completion: JunctionV1.Completion.View?, _ routing: JunctionV1.Routing.View?, _ rpc: ServerStream,
         isStreaming: Bool

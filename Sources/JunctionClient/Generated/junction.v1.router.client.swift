@@ -26,4 +26,11 @@ public struct RouterServiceClient: Sendable {
     public func stream(_ request: JunctionV1.StreamRequest, options: CallOptions = CallOptions()) -> AsyncThrowingStream<JunctionV1.StreamResponse, any Error> {
         channel.serverStreaming("/junction.v1.RouterService/Stream", request, options: options)
     }
+
+    /// Turns texts into embeddings: vectors whose nearness is nearness in meaning.
+    ///
+    /// Routed, counted and failing as Complete does.
+    public func embed(_ request: JunctionV1.EmbedRequest, options: CallOptions = CallOptions()) async throws(Status) -> JunctionV1.EmbedResponse {
+        try await channel.unary("/junction.v1.RouterService/Embed", request, options: options)
+    }
 }

@@ -20,6 +20,11 @@ protocol RouterServiceServer: AnyObject {
     /// another deployment. The last message carries the usage and the route. Fails as Complete does;
     /// a provider that breaks off after the first content ends the stream with UNAVAILABLE.
     func stream(_ request: JunctionV1.StreamRequest.View, _ call: ServerCall<JunctionV1.StreamResponse>)
+
+    /// Turns texts into embeddings: vectors whose nearness is nearness in meaning.
+    ///
+    /// Routed, counted and failing as Complete does.
+    func embed(_ request: JunctionV1.EmbedRequest.View, _ call: ServerCall<JunctionV1.EmbedResponse>)
 }
 
 extension ServiceRegistry {
@@ -31,5 +36,8 @@ extension ServiceRegistry {
         serverStreaming(
             "/junction.v1.RouterService/Stream", JunctionV1.StreamRequest.self, JunctionV1.StreamResponse.self
         ) { service.stream($0, $1) }
+        unary(
+            "/junction.v1.RouterService/Embed", JunctionV1.EmbedRequest.self, JunctionV1.EmbedResponse.self
+        ) { service.embed($0, $1) }
     }
 }

@@ -97,6 +97,51 @@ void   junction__v1__stream_request__free_unpacked
   assert(message->base.descriptor == &junction__v1__stream_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   junction__v1__embed_request__init
+                     (Junction__V1__EmbedRequest         *message)
+{
+  static const Junction__V1__EmbedRequest init_value = JUNCTION__V1__EMBED_REQUEST__INIT;
+  *message = init_value;
+}
+size_t junction__v1__embed_request__get_packed_size
+                     (const Junction__V1__EmbedRequest *message)
+{
+  assert(message->base.descriptor == &junction__v1__embed_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__embed_request__pack
+                     (const Junction__V1__EmbedRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__embed_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__embed_request__pack_to_buffer
+                     (const Junction__V1__EmbedRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__embed_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__EmbedRequest *
+       junction__v1__embed_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__EmbedRequest *)
+     protobuf_c_message_unpack (&junction__v1__embed_request__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__embed_request__free_unpacked
+                     (Junction__V1__EmbedRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__embed_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   junction__v1__completion__logit_bias_entry__init
                      (Junction__V1__Completion__LogitBiasEntry         *message)
 {
@@ -197,6 +242,51 @@ void   junction__v1__message__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &junction__v1__message__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   junction__v1__reasoning_part__init
+                     (Junction__V1__ReasoningPart         *message)
+{
+  static const Junction__V1__ReasoningPart init_value = JUNCTION__V1__REASONING_PART__INIT;
+  *message = init_value;
+}
+size_t junction__v1__reasoning_part__get_packed_size
+                     (const Junction__V1__ReasoningPart *message)
+{
+  assert(message->base.descriptor == &junction__v1__reasoning_part__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__reasoning_part__pack
+                     (const Junction__V1__ReasoningPart *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__reasoning_part__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__reasoning_part__pack_to_buffer
+                     (const Junction__V1__ReasoningPart *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__reasoning_part__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__ReasoningPart *
+       junction__v1__reasoning_part__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__ReasoningPart *)
+     protobuf_c_message_unpack (&junction__v1__reasoning_part__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__reasoning_part__free_unpacked
+                     (Junction__V1__ReasoningPart *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__reasoning_part__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   junction__v1__content_part__init
@@ -1099,6 +1189,96 @@ void   junction__v1__route__free_unpacked
   assert(message->base.descriptor == &junction__v1__route__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   junction__v1__decision__init
+                     (Junction__V1__Decision         *message)
+{
+  static const Junction__V1__Decision init_value = JUNCTION__V1__DECISION__INIT;
+  *message = init_value;
+}
+size_t junction__v1__decision__get_packed_size
+                     (const Junction__V1__Decision *message)
+{
+  assert(message->base.descriptor == &junction__v1__decision__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__decision__pack
+                     (const Junction__V1__Decision *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__decision__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__decision__pack_to_buffer
+                     (const Junction__V1__Decision *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__decision__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__Decision *
+       junction__v1__decision__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__Decision *)
+     protobuf_c_message_unpack (&junction__v1__decision__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__decision__free_unpacked
+                     (Junction__V1__Decision *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__decision__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   junction__v1__candidate__init
+                     (Junction__V1__Candidate         *message)
+{
+  static const Junction__V1__Candidate init_value = JUNCTION__V1__CANDIDATE__INIT;
+  *message = init_value;
+}
+size_t junction__v1__candidate__get_packed_size
+                     (const Junction__V1__Candidate *message)
+{
+  assert(message->base.descriptor == &junction__v1__candidate__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__candidate__pack
+                     (const Junction__V1__Candidate *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__candidate__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__candidate__pack_to_buffer
+                     (const Junction__V1__Candidate *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__candidate__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__Candidate *
+       junction__v1__candidate__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__Candidate *)
+     protobuf_c_message_unpack (&junction__v1__candidate__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__candidate__free_unpacked
+                     (Junction__V1__Candidate *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__candidate__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   junction__v1__attempt__init
                      (Junction__V1__Attempt         *message)
 {
@@ -1144,6 +1324,51 @@ void   junction__v1__attempt__free_unpacked
   assert(message->base.descriptor == &junction__v1__attempt__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   junction__v1__failure_detail__init
+                     (Junction__V1__FailureDetail         *message)
+{
+  static const Junction__V1__FailureDetail init_value = JUNCTION__V1__FAILURE_DETAIL__INIT;
+  *message = init_value;
+}
+size_t junction__v1__failure_detail__get_packed_size
+                     (const Junction__V1__FailureDetail *message)
+{
+  assert(message->base.descriptor == &junction__v1__failure_detail__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__failure_detail__pack
+                     (const Junction__V1__FailureDetail *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__failure_detail__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__failure_detail__pack_to_buffer
+                     (const Junction__V1__FailureDetail *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__failure_detail__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__FailureDetail *
+       junction__v1__failure_detail__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__FailureDetail *)
+     protobuf_c_message_unpack (&junction__v1__failure_detail__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__failure_detail__free_unpacked
+                     (Junction__V1__FailureDetail *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__failure_detail__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   junction__v1__stream_response__init
                      (Junction__V1__StreamResponse         *message)
 {
@@ -1187,6 +1412,51 @@ void   junction__v1__stream_response__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &junction__v1__stream_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   junction__v1__seam__init
+                     (Junction__V1__Seam         *message)
+{
+  static const Junction__V1__Seam init_value = JUNCTION__V1__SEAM__INIT;
+  *message = init_value;
+}
+size_t junction__v1__seam__get_packed_size
+                     (const Junction__V1__Seam *message)
+{
+  assert(message->base.descriptor == &junction__v1__seam__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__seam__pack
+                     (const Junction__V1__Seam *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__seam__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__seam__pack_to_buffer
+                     (const Junction__V1__Seam *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__seam__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__Seam *
+       junction__v1__seam__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__Seam *)
+     protobuf_c_message_unpack (&junction__v1__seam__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__seam__free_unpacked
+                     (Junction__V1__Seam *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__seam__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   junction__v1__choice_delta__init
@@ -1277,6 +1547,141 @@ void   junction__v1__tool_call_delta__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &junction__v1__tool_call_delta__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   junction__v1__embedding__init
+                     (Junction__V1__Embedding         *message)
+{
+  static const Junction__V1__Embedding init_value = JUNCTION__V1__EMBEDDING__INIT;
+  *message = init_value;
+}
+size_t junction__v1__embedding__get_packed_size
+                     (const Junction__V1__Embedding *message)
+{
+  assert(message->base.descriptor == &junction__v1__embedding__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__embedding__pack
+                     (const Junction__V1__Embedding *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__embedding__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__embedding__pack_to_buffer
+                     (const Junction__V1__Embedding *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__embedding__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__Embedding *
+       junction__v1__embedding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__Embedding *)
+     protobuf_c_message_unpack (&junction__v1__embedding__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__embedding__free_unpacked
+                     (Junction__V1__Embedding *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__embedding__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   junction__v1__embed_response__init
+                     (Junction__V1__EmbedResponse         *message)
+{
+  static const Junction__V1__EmbedResponse init_value = JUNCTION__V1__EMBED_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t junction__v1__embed_response__get_packed_size
+                     (const Junction__V1__EmbedResponse *message)
+{
+  assert(message->base.descriptor == &junction__v1__embed_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__embed_response__pack
+                     (const Junction__V1__EmbedResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__embed_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__embed_response__pack_to_buffer
+                     (const Junction__V1__EmbedResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__embed_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__EmbedResponse *
+       junction__v1__embed_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__EmbedResponse *)
+     protobuf_c_message_unpack (&junction__v1__embed_response__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__embed_response__free_unpacked
+                     (Junction__V1__EmbedResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__embed_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   junction__v1__embedding_vector__init
+                     (Junction__V1__EmbeddingVector         *message)
+{
+  static const Junction__V1__EmbeddingVector init_value = JUNCTION__V1__EMBEDDING_VECTOR__INIT;
+  *message = init_value;
+}
+size_t junction__v1__embedding_vector__get_packed_size
+                     (const Junction__V1__EmbeddingVector *message)
+{
+  assert(message->base.descriptor == &junction__v1__embedding_vector__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t junction__v1__embedding_vector__pack
+                     (const Junction__V1__EmbeddingVector *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &junction__v1__embedding_vector__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t junction__v1__embedding_vector__pack_to_buffer
+                     (const Junction__V1__EmbeddingVector *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &junction__v1__embedding_vector__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Junction__V1__EmbeddingVector *
+       junction__v1__embedding_vector__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Junction__V1__EmbeddingVector *)
+     protobuf_c_message_unpack (&junction__v1__embedding_vector__descriptor,
+                                allocator, len, data);
+}
+void   junction__v1__embedding_vector__free_unpacked
+                     (Junction__V1__EmbeddingVector *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &junction__v1__embedding_vector__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 static const ProtobufCFieldDescriptor junction__v1__complete_request__field_descriptors[2] =
@@ -1379,6 +1784,57 @@ const ProtobufCMessageDescriptor junction__v1__stream_request__descriptor =
   junction__v1__stream_request__field_indices_by_name,
   1,  junction__v1__stream_request__number_ranges,
   (ProtobufCMessageInit) junction__v1__stream_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__embed_request__field_descriptors[2] =
+{
+  {
+    "embedding",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__EmbedRequest, embedding),
+    &junction__v1__embedding__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "routing",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__EmbedRequest, routing),
+    &junction__v1__routing__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__embed_request__field_indices_by_name[] = {
+  0,   /* field[0] = embedding */
+  1,   /* field[1] = routing */
+};
+static const ProtobufCIntRange junction__v1__embed_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor junction__v1__embed_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.EmbedRequest",
+  "EmbedRequest",
+  "Junction__V1__EmbedRequest",
+  "junction.v1",
+  sizeof(Junction__V1__EmbedRequest),
+  2,
+  junction__v1__embed_request__field_descriptors,
+  junction__v1__embed_request__field_indices_by_name,
+  1,  junction__v1__embed_request__number_ranges,
+  (ProtobufCMessageInit) junction__v1__embed_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor junction__v1__completion__logit_bias_entry__field_descriptors[2] =
@@ -1782,7 +2238,7 @@ const ProtobufCMessageDescriptor junction__v1__completion__descriptor =
   (ProtobufCMessageInit) junction__v1__completion__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__message__field_descriptors[7] =
+static const ProtobufCFieldDescriptor junction__v1__message__field_descriptors[8] =
 {
   {
     "role",
@@ -1868,11 +2324,24 @@ static const ProtobufCFieldDescriptor junction__v1__message__field_descriptors[7
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "reasoning_parts",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Junction__V1__Message, n_reasoning_parts),
+    offsetof(Junction__V1__Message, reasoning_parts),
+    &junction__v1__reasoning_part__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__message__field_indices_by_name[] = {
   1,   /* field[1] = content */
   3,   /* field[3] = name */
   2,   /* field[2] = parts */
+  7,   /* field[7] = reasoning_parts */
   6,   /* field[6] = refusal */
   0,   /* field[0] = role */
   5,   /* field[5] = tool_call_id */
@@ -1881,7 +2350,7 @@ static const unsigned junction__v1__message__field_indices_by_name[] = {
 static const ProtobufCIntRange junction__v1__message__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor junction__v1__message__descriptor =
 {
@@ -1891,14 +2360,78 @@ const ProtobufCMessageDescriptor junction__v1__message__descriptor =
   "Junction__V1__Message",
   "junction.v1",
   sizeof(Junction__V1__Message),
-  7,
+  8,
   junction__v1__message__field_descriptors,
   junction__v1__message__field_indices_by_name,
   1,  junction__v1__message__number_ranges,
   (ProtobufCMessageInit) junction__v1__message__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__content_part__field_descriptors[2] =
+static const ProtobufCFieldDescriptor junction__v1__reasoning_part__field_descriptors[3] =
+{
+  {
+    "text",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__ReasoningPart, text),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "signature",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__ReasoningPart, signature),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "redacted",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__ReasoningPart, redacted),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__reasoning_part__field_indices_by_name[] = {
+  2,   /* field[2] = redacted */
+  1,   /* field[1] = signature */
+  0,   /* field[0] = text */
+};
+static const ProtobufCIntRange junction__v1__reasoning_part__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor junction__v1__reasoning_part__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.ReasoningPart",
+  "ReasoningPart",
+  "Junction__V1__ReasoningPart",
+  "junction.v1",
+  sizeof(Junction__V1__ReasoningPart),
+  3,
+  junction__v1__reasoning_part__field_descriptors,
+  junction__v1__reasoning_part__field_indices_by_name,
+  1,  junction__v1__reasoning_part__number_ranges,
+  (ProtobufCMessageInit) junction__v1__reasoning_part__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__content_part__field_descriptors[3] =
 {
   {
     "text",
@@ -1924,15 +2457,29 @@ static const ProtobufCFieldDescriptor junction__v1__content_part__field_descript
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cache_breakpoint",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__ContentPart, cache_breakpoint),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__content_part__field_indices_by_name[] = {
+  2,   /* field[2] = cache_breakpoint */
   1,   /* field[1] = image */
   0,   /* field[0] = text */
 };
-static const ProtobufCIntRange junction__v1__content_part__number_ranges[1 + 1] =
+static const ProtobufCIntRange junction__v1__content_part__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 15, 2 },
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor junction__v1__content_part__descriptor =
 {
@@ -1942,10 +2489,10 @@ const ProtobufCMessageDescriptor junction__v1__content_part__descriptor =
   "Junction__V1__ContentPart",
   "junction.v1",
   sizeof(Junction__V1__ContentPart),
-  2,
+  3,
   junction__v1__content_part__field_descriptors,
   junction__v1__content_part__field_indices_by_name,
-  1,  junction__v1__content_part__number_ranges,
+  2,  junction__v1__content_part__number_ranges,
   (ProtobufCMessageInit) junction__v1__content_part__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2026,7 +2573,7 @@ const ProtobufCMessageDescriptor junction__v1__image_part__descriptor =
   (ProtobufCMessageInit) junction__v1__image_part__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__tool__field_descriptors[1] =
+static const ProtobufCFieldDescriptor junction__v1__tool__field_descriptors[2] =
 {
   {
     "function",
@@ -2040,14 +2587,28 @@ static const ProtobufCFieldDescriptor junction__v1__tool__field_descriptors[1] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cache_breakpoint",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Tool, cache_breakpoint),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__tool__field_indices_by_name[] = {
+  1,   /* field[1] = cache_breakpoint */
   0,   /* field[0] = function */
 };
-static const ProtobufCIntRange junction__v1__tool__number_ranges[1 + 1] =
+static const ProtobufCIntRange junction__v1__tool__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 15, 1 },
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor junction__v1__tool__descriptor =
 {
@@ -2057,10 +2618,10 @@ const ProtobufCMessageDescriptor junction__v1__tool__descriptor =
   "Junction__V1__Tool",
   "junction.v1",
   sizeof(Junction__V1__Tool),
-  1,
+  2,
   junction__v1__tool__field_descriptors,
   junction__v1__tool__field_indices_by_name,
-  1,  junction__v1__tool__number_ranges,
+  2,  junction__v1__tool__number_ranges,
   (ProtobufCMessageInit) junction__v1__tool__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -2422,7 +2983,7 @@ const ProtobufCMessageDescriptor junction__v1__function_call__descriptor =
   (ProtobufCMessageInit) junction__v1__function_call__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__routing__field_descriptors[9] =
+static const ProtobufCFieldDescriptor junction__v1__routing__field_descriptors[11] =
 {
   {
     "fallbacks",
@@ -2532,6 +3093,30 @@ static const ProtobufCFieldDescriptor junction__v1__routing__field_descriptors[9
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "queue_timeout_ms",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Junction__V1__Routing, optional_queue_timeout_ms_case),
+    offsetof(Junction__V1__Routing, queue_timeout_ms),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "regions",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Junction__V1__Routing, n_regions),
+    offsetof(Junction__V1__Routing, regions),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__routing__field_indices_by_name[] = {
   7,   /* field[7] = disable_fallbacks */
@@ -2540,6 +3125,8 @@ static const unsigned junction__v1__routing__field_indices_by_name[] = {
   5,   /* field[5] = hedging */
   1,   /* field[1] = num_retries */
   4,   /* field[4] = priority */
+  9,   /* field[9] = queue_timeout_ms */
+  10,   /* field[10] = regions */
   3,   /* field[3] = session_key */
   6,   /* field[6] = stream_rescue */
   2,   /* field[2] = tags */
@@ -2547,7 +3134,7 @@ static const unsigned junction__v1__routing__field_indices_by_name[] = {
 static const ProtobufCIntRange junction__v1__routing__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor junction__v1__routing__descriptor =
 {
@@ -2557,7 +3144,7 @@ const ProtobufCMessageDescriptor junction__v1__routing__descriptor =
   "Junction__V1__Routing",
   "junction.v1",
   sizeof(Junction__V1__Routing),
-  9,
+  11,
   junction__v1__routing__field_descriptors,
   junction__v1__routing__field_indices_by_name,
   1,  junction__v1__routing__number_ranges,
@@ -3128,7 +3715,7 @@ const ProtobufCMessageDescriptor junction__v1__top_logprob__descriptor =
   (ProtobufCMessageInit) junction__v1__top_logprob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__usage__field_descriptors[6] =
+static const ProtobufCFieldDescriptor junction__v1__usage__field_descriptors[8] =
 {
   {
     "prompt_tokens",
@@ -3202,10 +3789,36 @@ static const ProtobufCFieldDescriptor junction__v1__usage__field_descriptors[6] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cache_write_tokens",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Usage, cache_write_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cost_usd",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Junction__V1__Usage, optional_cost_usd_case),
+    offsetof(Junction__V1__Usage, cost_usd),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__usage__field_indices_by_name[] = {
+  6,   /* field[6] = cache_write_tokens */
   3,   /* field[3] = cached_tokens */
   1,   /* field[1] = completion_tokens */
+  7,   /* field[7] = cost_usd */
   5,   /* field[5] = estimated */
   0,   /* field[0] = prompt_tokens */
   4,   /* field[4] = reasoning_tokens */
@@ -3214,7 +3827,7 @@ static const unsigned junction__v1__usage__field_indices_by_name[] = {
 static const ProtobufCIntRange junction__v1__usage__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor junction__v1__usage__descriptor =
 {
@@ -3224,14 +3837,14 @@ const ProtobufCMessageDescriptor junction__v1__usage__descriptor =
   "Junction__V1__Usage",
   "junction.v1",
   sizeof(Junction__V1__Usage),
-  6,
+  8,
   junction__v1__usage__field_descriptors,
   junction__v1__usage__field_indices_by_name,
   1,  junction__v1__usage__number_ranges,
   (ProtobufCMessageInit) junction__v1__usage__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__route__field_descriptors[5] =
+static const ProtobufCFieldDescriptor junction__v1__route__field_descriptors[7] =
 {
   {
     "deployment_id",
@@ -3293,18 +3906,44 @@ static const ProtobufCFieldDescriptor junction__v1__route__field_descriptors[5] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "decisions",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Junction__V1__Route, n_decisions),
+    offsetof(Junction__V1__Route, decisions),
+    &junction__v1__decision__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "queued_us",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Route, queued_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__route__field_indices_by_name[] = {
   3,   /* field[3] = attempts */
+  5,   /* field[5] = decisions */
   0,   /* field[0] = deployment_id */
   4,   /* field[4] = fallback_used */
   2,   /* field[2] = model_group */
   1,   /* field[1] = provider */
+  6,   /* field[6] = queued_us */
 };
 static const ProtobufCIntRange junction__v1__route__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor junction__v1__route__descriptor =
 {
@@ -3314,14 +3953,142 @@ const ProtobufCMessageDescriptor junction__v1__route__descriptor =
   "Junction__V1__Route",
   "junction.v1",
   sizeof(Junction__V1__Route),
-  5,
+  7,
   junction__v1__route__field_descriptors,
   junction__v1__route__field_indices_by_name,
   1,  junction__v1__route__number_ranges,
   (ProtobufCMessageInit) junction__v1__route__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__attempt__field_descriptors[8] =
+static const ProtobufCFieldDescriptor junction__v1__decision__field_descriptors[3] =
+{
+  {
+    "model_group",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Decision, model_group),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "strategy",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Decision, strategy),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "candidates",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Junction__V1__Decision, n_candidates),
+    offsetof(Junction__V1__Decision, candidates),
+    &junction__v1__candidate__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__decision__field_indices_by_name[] = {
+  2,   /* field[2] = candidates */
+  0,   /* field[0] = model_group */
+  1,   /* field[1] = strategy */
+};
+static const ProtobufCIntRange junction__v1__decision__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor junction__v1__decision__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.Decision",
+  "Decision",
+  "Junction__V1__Decision",
+  "junction.v1",
+  sizeof(Junction__V1__Decision),
+  3,
+  junction__v1__decision__field_descriptors,
+  junction__v1__decision__field_indices_by_name,
+  1,  junction__v1__decision__number_ranges,
+  (ProtobufCMessageInit) junction__v1__decision__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__candidate__field_descriptors[3] =
+{
+  {
+    "deployment_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Candidate, deployment_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "chosen",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Candidate, chosen),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Candidate, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__candidate__field_indices_by_name[] = {
+  1,   /* field[1] = chosen */
+  0,   /* field[0] = deployment_id */
+  2,   /* field[2] = reason */
+};
+static const ProtobufCIntRange junction__v1__candidate__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor junction__v1__candidate__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.Candidate",
+  "Candidate",
+  "Junction__V1__Candidate",
+  "junction.v1",
+  sizeof(Junction__V1__Candidate),
+  3,
+  junction__v1__candidate__field_descriptors,
+  junction__v1__candidate__field_indices_by_name,
+  1,  junction__v1__candidate__number_ranges,
+  (ProtobufCMessageInit) junction__v1__candidate__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__attempt__field_descriptors[10] =
 {
   {
     "deployment_id",
@@ -3419,21 +4186,47 @@ static const ProtobufCFieldDescriptor junction__v1__attempt__field_descriptors[8
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kind",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Attempt, kind),
+    &junction__v1__attempt_kind__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "usage",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Attempt, usage),
+    &junction__v1__usage__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__attempt__field_indices_by_name[] = {
   0,   /* field[0] = deployment_id */
   4,   /* field[4] = duration_us */
   6,   /* field[6] = error */
   5,   /* field[5] = http_status */
+  8,   /* field[8] = kind */
   1,   /* field[1] = model_group */
   3,   /* field[3] = outcome */
   2,   /* field[2] = provider */
   7,   /* field[7] = time_to_first_token_us */
+  9,   /* field[9] = usage */
 };
 static const ProtobufCIntRange junction__v1__attempt__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor junction__v1__attempt__descriptor =
 {
@@ -3443,14 +4236,65 @@ const ProtobufCMessageDescriptor junction__v1__attempt__descriptor =
   "Junction__V1__Attempt",
   "junction.v1",
   sizeof(Junction__V1__Attempt),
-  8,
+  10,
   junction__v1__attempt__field_descriptors,
   junction__v1__attempt__field_indices_by_name,
   1,  junction__v1__attempt__number_ranges,
   (ProtobufCMessageInit) junction__v1__attempt__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__stream_response__field_descriptors[6] =
+static const ProtobufCFieldDescriptor junction__v1__failure_detail__field_descriptors[2] =
+{
+  {
+    "route",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__FailureDetail, route),
+    &junction__v1__route__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "usage",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__FailureDetail, usage),
+    &junction__v1__usage__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__failure_detail__field_indices_by_name[] = {
+  0,   /* field[0] = route */
+  1,   /* field[1] = usage */
+};
+static const ProtobufCIntRange junction__v1__failure_detail__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor junction__v1__failure_detail__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.FailureDetail",
+  "FailureDetail",
+  "Junction__V1__FailureDetail",
+  "junction.v1",
+  sizeof(Junction__V1__FailureDetail),
+  2,
+  junction__v1__failure_detail__field_descriptors,
+  junction__v1__failure_detail__field_indices_by_name,
+  1,  junction__v1__failure_detail__number_ranges,
+  (ProtobufCMessageInit) junction__v1__failure_detail__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__stream_response__field_descriptors[7] =
 {
   {
     "choices",
@@ -3524,6 +4368,18 @@ static const ProtobufCFieldDescriptor junction__v1__stream_response__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "seam",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__StreamResponse, seam),
+    &junction__v1__seam__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__stream_response__field_indices_by_name[] = {
   0,   /* field[0] = choices */
@@ -3531,12 +4387,13 @@ static const unsigned junction__v1__stream_response__field_indices_by_name[] = {
   1,   /* field[1] = id */
   2,   /* field[2] = model */
   4,   /* field[4] = route */
+  6,   /* field[6] = seam */
   3,   /* field[3] = usage */
 };
 static const ProtobufCIntRange junction__v1__stream_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor junction__v1__stream_response__descriptor =
 {
@@ -3546,14 +4403,78 @@ const ProtobufCMessageDescriptor junction__v1__stream_response__descriptor =
   "Junction__V1__StreamResponse",
   "junction.v1",
   sizeof(Junction__V1__StreamResponse),
-  6,
+  7,
   junction__v1__stream_response__field_descriptors,
   junction__v1__stream_response__field_indices_by_name,
   1,  junction__v1__stream_response__number_ranges,
   (ProtobufCMessageInit) junction__v1__stream_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor junction__v1__choice_delta__field_descriptors[7] =
+static const ProtobufCFieldDescriptor junction__v1__seam__field_descriptors[3] =
+{
+  {
+    "broken_deployment_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Seam, broken_deployment_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "deployment_id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Seam, deployment_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cause",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Seam, cause),
+    &junction__v1__attempt_outcome__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__seam__field_indices_by_name[] = {
+  0,   /* field[0] = broken_deployment_id */
+  2,   /* field[2] = cause */
+  1,   /* field[1] = deployment_id */
+};
+static const ProtobufCIntRange junction__v1__seam__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor junction__v1__seam__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.Seam",
+  "Seam",
+  "Junction__V1__Seam",
+  "junction.v1",
+  sizeof(Junction__V1__Seam),
+  3,
+  junction__v1__seam__field_descriptors,
+  junction__v1__seam__field_indices_by_name,
+  1,  junction__v1__seam__number_ranges,
+  (ProtobufCMessageInit) junction__v1__seam__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__choice_delta__field_descriptors[8] =
 {
   {
     "index",
@@ -3639,6 +4560,18 @@ static const ProtobufCFieldDescriptor junction__v1__choice_delta__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "reasoning_part",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__ChoiceDelta, reasoning_part),
+    &junction__v1__reasoning_part__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned junction__v1__choice_delta__field_indices_by_name[] = {
   1,   /* field[1] = content */
@@ -3646,13 +4579,14 @@ static const unsigned junction__v1__choice_delta__field_indices_by_name[] = {
   0,   /* field[0] = index */
   6,   /* field[6] = logprobs */
   5,   /* field[5] = reasoning */
+  7,   /* field[7] = reasoning_part */
   4,   /* field[4] = refusal */
   2,   /* field[2] = tool_calls */
 };
 static const ProtobufCIntRange junction__v1__choice_delta__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor junction__v1__choice_delta__descriptor =
 {
@@ -3662,7 +4596,7 @@ const ProtobufCMessageDescriptor junction__v1__choice_delta__descriptor =
   "Junction__V1__ChoiceDelta",
   "junction.v1",
   sizeof(Junction__V1__ChoiceDelta),
-  7,
+  8,
   junction__v1__choice_delta__field_descriptors,
   junction__v1__choice_delta__field_indices_by_name,
   1,  junction__v1__choice_delta__number_ranges,
@@ -3744,6 +4678,224 @@ const ProtobufCMessageDescriptor junction__v1__tool_call_delta__descriptor =
   junction__v1__tool_call_delta__field_indices_by_name,
   1,  junction__v1__tool_call_delta__number_ranges,
   (ProtobufCMessageInit) junction__v1__tool_call_delta__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__embedding__field_descriptors[6] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Embedding, model),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "inputs",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Junction__V1__Embedding, n_inputs),
+    offsetof(Junction__V1__Embedding, inputs),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "dimensions",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Junction__V1__Embedding, optional_dimensions_case),
+    offsetof(Junction__V1__Embedding, dimensions),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "input_type",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Embedding, input_type),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "user",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Embedding, user),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "extra_parameters_json",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__Embedding, extra_parameters_json),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__embedding__field_indices_by_name[] = {
+  2,   /* field[2] = dimensions */
+  5,   /* field[5] = extra_parameters_json */
+  3,   /* field[3] = input_type */
+  1,   /* field[1] = inputs */
+  0,   /* field[0] = model */
+  4,   /* field[4] = user */
+};
+static const ProtobufCIntRange junction__v1__embedding__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor junction__v1__embedding__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.Embedding",
+  "Embedding",
+  "Junction__V1__Embedding",
+  "junction.v1",
+  sizeof(Junction__V1__Embedding),
+  6,
+  junction__v1__embedding__field_descriptors,
+  junction__v1__embedding__field_indices_by_name,
+  1,  junction__v1__embedding__number_ranges,
+  (ProtobufCMessageInit) junction__v1__embedding__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__embed_response__field_descriptors[4] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__EmbedResponse, model),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "vectors",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Junction__V1__EmbedResponse, n_vectors),
+    offsetof(Junction__V1__EmbedResponse, vectors),
+    &junction__v1__embedding_vector__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "usage",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__EmbedResponse, usage),
+    &junction__v1__usage__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "route",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Junction__V1__EmbedResponse, route),
+    &junction__v1__route__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__embed_response__field_indices_by_name[] = {
+  0,   /* field[0] = model */
+  3,   /* field[3] = route */
+  2,   /* field[2] = usage */
+  1,   /* field[1] = vectors */
+};
+static const ProtobufCIntRange junction__v1__embed_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor junction__v1__embed_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.EmbedResponse",
+  "EmbedResponse",
+  "Junction__V1__EmbedResponse",
+  "junction.v1",
+  sizeof(Junction__V1__EmbedResponse),
+  4,
+  junction__v1__embed_response__field_descriptors,
+  junction__v1__embed_response__field_indices_by_name,
+  1,  junction__v1__embed_response__number_ranges,
+  (ProtobufCMessageInit) junction__v1__embed_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor junction__v1__embedding_vector__field_descriptors[1] =
+{
+  {
+    "values",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Junction__V1__EmbeddingVector, n_values),
+    offsetof(Junction__V1__EmbeddingVector, values),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned junction__v1__embedding_vector__field_indices_by_name[] = {
+  0,   /* field[0] = values */
+};
+static const ProtobufCIntRange junction__v1__embedding_vector__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor junction__v1__embedding_vector__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "junction.v1.EmbeddingVector",
+  "EmbeddingVector",
+  "Junction__V1__EmbeddingVector",
+  "junction.v1",
+  sizeof(Junction__V1__EmbeddingVector),
+  1,
+  junction__v1__embedding_vector__field_descriptors,
+  junction__v1__embedding_vector__field_indices_by_name,
+  1,  junction__v1__embedding_vector__number_ranges,
+  (ProtobufCMessageInit) junction__v1__embedding_vector__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue junction__v1__role__enum_values_by_number[6] =
@@ -3914,7 +5066,37 @@ const ProtobufCEnumDescriptor junction__v1__finish_reason__descriptor =
   junction__v1__finish_reason__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue junction__v1__attempt_outcome__enum_values_by_number[16] =
+static const ProtobufCEnumValue junction__v1__attempt_kind__enum_values_by_number[3] =
+{
+  { "ATTEMPT_KIND_UNSPECIFIED", "JUNCTION__V1__ATTEMPT_KIND__ATTEMPT_KIND_UNSPECIFIED", 0 },
+  { "ATTEMPT_KIND_HEDGE", "JUNCTION__V1__ATTEMPT_KIND__ATTEMPT_KIND_HEDGE", 1 },
+  { "ATTEMPT_KIND_RESCUE", "JUNCTION__V1__ATTEMPT_KIND__ATTEMPT_KIND_RESCUE", 2 },
+};
+static const ProtobufCIntRange junction__v1__attempt_kind__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex junction__v1__attempt_kind__enum_values_by_name[3] =
+{
+  { "ATTEMPT_KIND_HEDGE", 1 },
+  { "ATTEMPT_KIND_RESCUE", 2 },
+  { "ATTEMPT_KIND_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor junction__v1__attempt_kind__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "junction.v1.AttemptKind",
+  "AttemptKind",
+  "Junction__V1__AttemptKind",
+  "junction.v1",
+  3,
+  junction__v1__attempt_kind__enum_values_by_number,
+  3,
+  junction__v1__attempt_kind__enum_values_by_name,
+  1,
+  junction__v1__attempt_kind__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue junction__v1__attempt_outcome__enum_values_by_number[17] =
 {
   { "ATTEMPT_OUTCOME_UNSPECIFIED", "JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_UNSPECIFIED", 0 },
   { "ATTEMPT_OUTCOME_SUCCESS", "JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_SUCCESS", 1 },
@@ -3932,11 +5114,12 @@ static const ProtobufCEnumValue junction__v1__attempt_outcome__enum_values_by_nu
   { "ATTEMPT_OUTCOME_STREAM_CUT", "JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_STREAM_CUT", 13 },
   { "ATTEMPT_OUTCOME_CANCELLED", "JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_CANCELLED", 14 },
   { "ATTEMPT_OUTCOME_QUOTA_EXHAUSTED", "JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_QUOTA_EXHAUSTED", 15 },
+  { "ATTEMPT_OUTCOME_HEDGED", "JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_HEDGED", 16 },
 };
 static const ProtobufCIntRange junction__v1__attempt_outcome__value_ranges[] = {
-{0, 0},{0, 16}
+{0, 0},{0, 17}
 };
-static const ProtobufCEnumValueIndex junction__v1__attempt_outcome__enum_values_by_name[16] =
+static const ProtobufCEnumValueIndex junction__v1__attempt_outcome__enum_values_by_name[17] =
 {
   { "ATTEMPT_OUTCOME_AUTHENTICATION_FAILED", 7 },
   { "ATTEMPT_OUTCOME_BAD_REQUEST", 9 },
@@ -3944,6 +5127,7 @@ static const ProtobufCEnumValueIndex junction__v1__attempt_outcome__enum_values_
   { "ATTEMPT_OUTCOME_CONNECTION_FAILED", 2 },
   { "ATTEMPT_OUTCOME_CONTENT_POLICY", 11 },
   { "ATTEMPT_OUTCOME_CONTEXT_WINDOW_EXCEEDED", 10 },
+  { "ATTEMPT_OUTCOME_HEDGED", 16 },
   { "ATTEMPT_OUTCOME_MALFORMED_RESPONSE", 12 },
   { "ATTEMPT_OUTCOME_NOT_FOUND", 8 },
   { "ATTEMPT_OUTCOME_OVERLOADED", 5 },
@@ -3962,9 +5146,9 @@ const ProtobufCEnumDescriptor junction__v1__attempt_outcome__descriptor =
   "AttemptOutcome",
   "Junction__V1__AttemptOutcome",
   "junction.v1",
-  16,
+  17,
   junction__v1__attempt_outcome__enum_values_by_number,
-  16,
+  17,
   junction__v1__attempt_outcome__enum_values_by_name,
   1,
   junction__v1__attempt_outcome__value_ranges,

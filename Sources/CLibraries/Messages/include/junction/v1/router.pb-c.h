@@ -17,10 +17,12 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Junction__V1__CompleteRequest Junction__V1__CompleteRequest;
 typedef struct Junction__V1__StreamRequest Junction__V1__StreamRequest;
+typedef struct Junction__V1__EmbedRequest Junction__V1__EmbedRequest;
 typedef struct Junction__V1__Completion Junction__V1__Completion;
 typedef struct Junction__V1__Completion__LogitBiasEntry Junction__V1__Completion__LogitBiasEntry;
 typedef struct Junction__V1__Completion__MetadataEntry Junction__V1__Completion__MetadataEntry;
 typedef struct Junction__V1__Message Junction__V1__Message;
+typedef struct Junction__V1__ReasoningPart Junction__V1__ReasoningPart;
 typedef struct Junction__V1__ContentPart Junction__V1__ContentPart;
 typedef struct Junction__V1__ImagePart Junction__V1__ImagePart;
 typedef struct Junction__V1__Tool Junction__V1__Tool;
@@ -41,10 +43,17 @@ typedef struct Junction__V1__TokenLogprob Junction__V1__TokenLogprob;
 typedef struct Junction__V1__TopLogprob Junction__V1__TopLogprob;
 typedef struct Junction__V1__Usage Junction__V1__Usage;
 typedef struct Junction__V1__Route Junction__V1__Route;
+typedef struct Junction__V1__Decision Junction__V1__Decision;
+typedef struct Junction__V1__Candidate Junction__V1__Candidate;
 typedef struct Junction__V1__Attempt Junction__V1__Attempt;
+typedef struct Junction__V1__FailureDetail Junction__V1__FailureDetail;
 typedef struct Junction__V1__StreamResponse Junction__V1__StreamResponse;
+typedef struct Junction__V1__Seam Junction__V1__Seam;
 typedef struct Junction__V1__ChoiceDelta Junction__V1__ChoiceDelta;
 typedef struct Junction__V1__ToolCallDelta Junction__V1__ToolCallDelta;
+typedef struct Junction__V1__Embedding Junction__V1__Embedding;
+typedef struct Junction__V1__EmbedResponse Junction__V1__EmbedResponse;
+typedef struct Junction__V1__EmbeddingVector Junction__V1__EmbeddingVector;
 
 
 /* --- enums --- */
@@ -176,6 +185,24 @@ typedef enum _Junction__V1__FinishReason {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(JUNCTION__V1__FINISH_REASON)
 } Junction__V1__FinishReason;
 /*
+ * Why an attempt was made.
+ */
+typedef enum _Junction__V1__AttemptKind {
+  /*
+   * As the call's first, or in the place of one that failed.
+   */
+  JUNCTION__V1__ATTEMPT_KIND__ATTEMPT_KIND_UNSPECIFIED = 0,
+  /*
+   * Beside one that was slow.
+   */
+  JUNCTION__V1__ATTEMPT_KIND__ATTEMPT_KIND_HEDGE = 1,
+  /*
+   * To go on with a stream that had broken off.
+   */
+  JUNCTION__V1__ATTEMPT_KIND__ATTEMPT_KIND_RESCUE = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(JUNCTION__V1__ATTEMPT_KIND)
+} Junction__V1__AttemptKind;
+/*
  * How an attempt ended.
  */
 typedef enum _Junction__V1__AttemptOutcome {
@@ -242,7 +269,11 @@ typedef enum _Junction__V1__AttemptOutcome {
   /*
    * The account has no credit left (402, insufficient_quota).
    */
-  JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_QUOTA_EXHAUSTED = 15
+  JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_QUOTA_EXHAUSTED = 15,
+  /*
+   * Another attempt of the same call answered first.
+   */
+  JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_HEDGED = 16
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(JUNCTION__V1__ATTEMPT_OUTCOME)
 } Junction__V1__AttemptOutcome;
 
@@ -285,6 +316,26 @@ struct  Junction__V1__StreamRequest
 };
 #define JUNCTION__V1__STREAM_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__stream_request__descriptor) \
+    , NULL, NULL }
+
+
+/*
+ * What Embed is asked.
+ */
+struct  Junction__V1__EmbedRequest
+{
+  ProtobufCMessage base;
+  /*
+   * What to turn into embeddings.
+   */
+  Junction__V1__Embedding *embedding;
+  /*
+   * How to route this one call; absent: as the configuration says.
+   */
+  Junction__V1__Routing *routing;
+};
+#define JUNCTION__V1__EMBED_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__embed_request__descriptor) \
     , NULL, NULL }
 
 
@@ -538,10 +589,40 @@ struct  Junction__V1__Message
    * The assistant's refusal, where it gave one instead of content.
    */
   char *refusal;
+  /*
+   * The assistant's reasoning in signed parts, as the provider gave them. Some providers want them
+   * back unchanged in the next turn, before the results of the tools that the assistant called.
+   */
+  size_t n_reasoning_parts;
+  Junction__V1__ReasoningPart **reasoning_parts;
 };
 #define JUNCTION__V1__MESSAGE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__message__descriptor) \
-    , JUNCTION__V1__ROLE__ROLE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0,NULL, (char *)protobuf_c_empty_string, 0,NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , JUNCTION__V1__ROLE__ROLE_UNSPECIFIED, (char *)protobuf_c_empty_string, 0,NULL, (char *)protobuf_c_empty_string, 0,NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL }
+
+
+/*
+ * A part of a model's reasoning that its provider can verify.
+ */
+struct  Junction__V1__ReasoningPart
+{
+  ProtobufCMessage base;
+  /*
+   * The reasoning as text; empty where the provider shows none.
+   */
+  char *text;
+  /*
+   * The provider's signature of the text.
+   */
+  char *signature;
+  /*
+   * Reasoning that the provider shows only to itself, in its own encoding.
+   */
+  char *redacted;
+};
+#define JUNCTION__V1__REASONING_PART__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__reasoning_part__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 typedef enum {
@@ -557,6 +638,11 @@ typedef enum {
 struct  Junction__V1__ContentPart
 {
   ProtobufCMessage base;
+  /*
+   * Whether the prompt up to and with this part is worth keeping in the provider's prompt cache, where
+   * that has to be asked for (Anthropic's `cache_control`, Bedrock's `cachePoint`).
+   */
+  protobuf_c_boolean cache_breakpoint;
   Junction__V1__ContentPart__PartCase part_case;
   union {
     /*
@@ -571,7 +657,7 @@ struct  Junction__V1__ContentPart
 };
 #define JUNCTION__V1__CONTENT_PART__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__content_part__descriptor) \
-    , JUNCTION__V1__CONTENT_PART__PART__NOT_SET, {0} }
+    , 0, JUNCTION__V1__CONTENT_PART__PART__NOT_SET, {0} }
 
 
 typedef enum {
@@ -622,10 +708,14 @@ struct  Junction__V1__Tool
    * The function that the tool is. Other kinds of tool take the next numbers.
    */
   Junction__V1__FunctionTool *function;
+  /*
+   * Whether the tools up to and with this one are worth keeping in the provider's prompt cache.
+   */
+  protobuf_c_boolean cache_breakpoint;
 };
 #define JUNCTION__V1__TOOL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__tool__descriptor) \
-    , NULL }
+    , NULL, 0 }
 
 
 typedef enum {
@@ -794,6 +884,12 @@ typedef enum {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(JUNCTION__V1__ROUTING__OPTIONAL_PRIORITY__CASE)
 } Junction__V1__Routing__OptionalPriorityCase;
 
+typedef enum {
+  JUNCTION__V1__ROUTING__OPTIONAL_QUEUE_TIMEOUT_MS__NOT_SET = 0,
+  JUNCTION__V1__ROUTING__OPTIONAL_QUEUE_TIMEOUT_MS_QUEUE_TIMEOUT_MS = 10
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(JUNCTION__V1__ROUTING__OPTIONAL_QUEUE_TIMEOUT_MS__CASE)
+} Junction__V1__Routing__OptionalQueueTimeoutMsCase;
+
 /*
  * How to route one call. What is absent is as the configuration says.
  */
@@ -812,15 +908,16 @@ struct  Junction__V1__Routing
   size_t n_tags;
   char **tags;
   /*
-   * Reserved: calls of one session go to one deployment where possible.
+   * Calls with the same key go to the same deployment as long as it is open and not far busier than
+   * the others, so that the provider's prompt cache serves them. Empty: no affinity. At most 256 bytes.
    */
   char *session_key;
   /*
-   * Reserved: a second attempt elsewhere when the first is slow.
+   * A second attempt elsewhere when the first is slow; absent: as configured.
    */
   Junction__V1__Hedging *hedging;
   /*
-   * Reserved: whether a stream that breaks after its first content may go on at another deployment.
+   * Whether a stream that breaks after its first content may go on at another deployment.
    */
   Junction__V1__StreamRescue stream_rescue;
   /*
@@ -828,9 +925,14 @@ struct  Junction__V1__Routing
    */
   protobuf_c_boolean disable_fallbacks;
   /*
-   * Reserved: whether the route in the answer says why each candidate was chosen or passed over.
+   * Whether the route in the answer says why each candidate was chosen or passed over.
    */
   protobuf_c_boolean explain;
+  /*
+   * Only deployments in one of these regions are used (`region_name` in the configuration); empty: all.
+   */
+  size_t n_regions;
+  char **regions;
   Junction__V1__Routing__OptionalNumRetriesCase optional_num_retries_case;
   union {
     /*
@@ -845,10 +947,17 @@ struct  Junction__V1__Routing
      */
     int32_t priority;
   };
+  Junction__V1__Routing__OptionalQueueTimeoutMsCase optional_queue_timeout_ms_case;
+  union {
+    /*
+     * Milliseconds to wait in the queue when every deployment is at its limit; 0: none.
+     */
+    int32_t queue_timeout_ms;
+  };
 };
 #define JUNCTION__V1__ROUTING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__routing__descriptor) \
-    , 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, NULL, JUNCTION__V1__STREAM_RESCUE__STREAM_RESCUE_UNSPECIFIED, 0, 0, JUNCTION__V1__ROUTING__OPTIONAL_NUM_RETRIES__NOT_SET, {0}, JUNCTION__V1__ROUTING__OPTIONAL_PRIORITY__NOT_SET, {0} }
+    , 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, NULL, JUNCTION__V1__STREAM_RESCUE__STREAM_RESCUE_UNSPECIFIED, 0, 0, 0,NULL, JUNCTION__V1__ROUTING__OPTIONAL_NUM_RETRIES__NOT_SET, {0}, JUNCTION__V1__ROUTING__OPTIONAL_PRIORITY__NOT_SET, {0}, JUNCTION__V1__ROUTING__OPTIONAL_QUEUE_TIMEOUT_MS__NOT_SET, {0} }
 
 
 typedef enum {
@@ -1084,6 +1193,12 @@ struct  Junction__V1__TopLogprob
     , (char *)protobuf_c_empty_string, 0, {0,NULL} }
 
 
+typedef enum {
+  JUNCTION__V1__USAGE__OPTIONAL_COST_USD__NOT_SET = 0,
+  JUNCTION__V1__USAGE__OPTIONAL_COST_USD_COST_USD = 8
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(JUNCTION__V1__USAGE__OPTIONAL_COST_USD__CASE)
+} Junction__V1__Usage__OptionalCostUsdCase;
+
 /*
  * Tokens used, as the provider counted them.
  */
@@ -1114,10 +1229,21 @@ struct  Junction__V1__Usage
    * Whether Junction estimated the numbers, since the provider gave none.
    */
   protobuf_c_boolean estimated;
+  /*
+   * Prompt tokens that the provider wrote to its cache.
+   */
+  int64_t cache_write_tokens;
+  Junction__V1__Usage__OptionalCostUsdCase optional_cost_usd_case;
+  union {
+    /*
+     * What the tokens cost, in US dollars.
+     */
+    double cost_usd;
+  };
 };
 #define JUNCTION__V1__USAGE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__usage__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, JUNCTION__V1__USAGE__OPTIONAL_COST_USD__NOT_SET, {0} }
 
 
 /*
@@ -1147,10 +1273,68 @@ struct  Junction__V1__Route
    * Whether the answer came from a fallback and not from the asked model group.
    */
   protobuf_c_boolean fallback_used;
+  /*
+   * How each deployment was chosen, where the call asked to explain.
+   */
+  size_t n_decisions;
+  Junction__V1__Decision **decisions;
+  /*
+   * Microseconds that the call waited in the queue.
+   */
+  int64_t queued_us;
 };
 #define JUNCTION__V1__ROUTE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__route__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0, 0,NULL, 0 }
+
+
+/*
+ * One choice of a deployment.
+ */
+struct  Junction__V1__Decision
+{
+  ProtobufCMessage base;
+  /*
+   * The model group chosen from.
+   */
+  char *model_group;
+  /*
+   * The strategy, such as "usage-based-routing".
+   */
+  char *strategy;
+  /*
+   * Every deployment of the group, in the order of the configuration.
+   */
+  size_t n_candidates;
+  Junction__V1__Candidate **candidates;
+};
+#define JUNCTION__V1__DECISION__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__decision__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL }
+
+
+/*
+ * A deployment that could have been chosen.
+ */
+struct  Junction__V1__Candidate
+{
+  ProtobufCMessage base;
+  /*
+   * Id of the deployment.
+   */
+  char *deployment_id;
+  /*
+   * Whether it was chosen.
+   */
+  protobuf_c_boolean chosen;
+  /*
+   * Why it was chosen or passed over, for a person to read.
+   */
+  char *reason;
+};
+#define JUNCTION__V1__CANDIDATE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__candidate__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -1191,10 +1375,38 @@ struct  Junction__V1__Attempt
    * Microseconds from its start to the first content; 0: none came.
    */
   int64_t time_to_first_token_us;
+  /*
+   * Why it was made.
+   */
+  Junction__V1__AttemptKind kind;
+  /*
+   * Tokens it used, as far as is known, also where it failed.
+   */
+  Junction__V1__Usage *usage;
 };
 #define JUNCTION__V1__ATTEMPT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__attempt__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_UNSPECIFIED, 0, 0, (char *)protobuf_c_empty_string, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_UNSPECIFIED, 0, 0, (char *)protobuf_c_empty_string, 0, JUNCTION__V1__ATTEMPT_KIND__ATTEMPT_KIND_UNSPECIFIED, NULL }
+
+
+/*
+ * What is known of a call that failed: in the details of its status (`grpc-status-details-bin`).
+ */
+struct  Junction__V1__FailureDetail
+{
+  ProtobufCMessage base;
+  /*
+   * How the call was routed.
+   */
+  Junction__V1__Route *route;
+  /*
+   * Tokens that reached the caller before a stream broke off; absent: none did.
+   */
+  Junction__V1__Usage *usage;
+};
+#define JUNCTION__V1__FAILURE_DETAIL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__failure_detail__descriptor) \
+    , NULL, NULL }
 
 
 /*
@@ -1228,10 +1440,38 @@ struct  Junction__V1__StreamResponse
    * When the provider made it, in seconds since 1970; in the first message.
    */
   int64_t created_unix_seconds;
+  /*
+   * Set in the first piece that comes from another deployment after a stream broke off and was rescued.
+   */
+  Junction__V1__Seam *seam;
 };
 #define JUNCTION__V1__STREAM_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__stream_response__descriptor) \
-    , 0,NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0 }
+    , 0,NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL, 0, NULL }
+
+
+/*
+ * Where one deployment's text ends and another's goes on.
+ */
+struct  Junction__V1__Seam
+{
+  ProtobufCMessage base;
+  /*
+   * Id of the deployment that broke off.
+   */
+  char *broken_deployment_id;
+  /*
+   * Id of the deployment that goes on.
+   */
+  char *deployment_id;
+  /*
+   * Why the first one broke off.
+   */
+  Junction__V1__AttemptOutcome cause;
+};
+#define JUNCTION__V1__SEAM__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__seam__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_UNSPECIFIED }
 
 
 /*
@@ -1269,10 +1509,14 @@ struct  Junction__V1__ChoiceDelta
    * Log probabilities of the tokens of this piece, where asked.
    */
   Junction__V1__Logprobs *logprobs;
+  /*
+   * A finished part of signed reasoning, to be handed back in the next turn (`reasoning_parts`).
+   */
+  Junction__V1__ReasoningPart *reasoning_part;
 };
 #define JUNCTION__V1__CHOICE_DELTA__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__choice_delta__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0,NULL, JUNCTION__V1__FINISH_REASON__FINISH_REASON_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL }
+    , 0, (char *)protobuf_c_empty_string, 0,NULL, JUNCTION__V1__FINISH_REASON__FINISH_REASON_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL }
 
 
 /*
@@ -1301,6 +1545,99 @@ struct  Junction__V1__ToolCallDelta
 #define JUNCTION__V1__TOOL_CALL_DELTA__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&junction__v1__tool_call_delta__descriptor) \
     , 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+typedef enum {
+  JUNCTION__V1__EMBEDDING__OPTIONAL_DIMENSIONS__NOT_SET = 0,
+  JUNCTION__V1__EMBEDDING__OPTIONAL_DIMENSIONS_DIMENSIONS = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(JUNCTION__V1__EMBEDDING__OPTIONAL_DIMENSIONS__CASE)
+} Junction__V1__Embedding__OptionalDimensionsCase;
+
+/*
+ * Texts to turn into embeddings.
+ */
+struct  Junction__V1__Embedding
+{
+  ProtobufCMessage base;
+  /*
+   * The model group to ask, an alias of one, or a deployment id.
+   */
+  char *model;
+  /*
+   * The texts. At least one, none empty.
+   */
+  size_t n_inputs;
+  char **inputs;
+  /*
+   * What the vectors are for, in the provider's words ("search_document", "search_query"); providers
+   * without such a parameter ignore it; empty: not said.
+   */
+  char *input_type;
+  /*
+   * The end user on whose behalf the caller asks; passed to providers that take one.
+   */
+  char *user;
+  /*
+   * A JSON object whose members are added to the provider's request as they are.
+   */
+  char *extra_parameters_json;
+  Junction__V1__Embedding__OptionalDimensionsCase optional_dimensions_case;
+  union {
+    /*
+     * How many numbers each vector has. At least 1.
+     */
+    int32_t dimensions;
+  };
+};
+#define JUNCTION__V1__EMBEDDING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__embedding__descriptor) \
+    , (char *)protobuf_c_empty_string, 0,NULL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, JUNCTION__V1__EMBEDDING__OPTIONAL_DIMENSIONS__NOT_SET, {0} }
+
+
+/*
+ * The answer to Embed.
+ */
+struct  Junction__V1__EmbedResponse
+{
+  ProtobufCMessage base;
+  /*
+   * The model that answered, as the provider names it.
+   */
+  char *model;
+  /*
+   * One vector an input, in the inputs' order.
+   */
+  size_t n_vectors;
+  Junction__V1__EmbeddingVector **vectors;
+  /*
+   * Tokens used.
+   */
+  Junction__V1__Usage *usage;
+  /*
+   * How the call was routed.
+   */
+  Junction__V1__Route *route;
+};
+#define JUNCTION__V1__EMBED_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__embed_response__descriptor) \
+    , (char *)protobuf_c_empty_string, 0,NULL, NULL, NULL }
+
+
+/*
+ * An embedding.
+ */
+struct  Junction__V1__EmbeddingVector
+{
+  ProtobufCMessage base;
+  /*
+   * Its numbers.
+   */
+  size_t n_values;
+  float *values;
+};
+#define JUNCTION__V1__EMBEDDING_VECTOR__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&junction__v1__embedding_vector__descriptor) \
+    , 0,NULL }
 
 
 /* Junction__V1__CompleteRequest methods */
@@ -1340,6 +1677,25 @@ Junction__V1__StreamRequest *
                       const uint8_t       *data);
 void   junction__v1__stream_request__free_unpacked
                      (Junction__V1__StreamRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Junction__V1__EmbedRequest methods */
+void   junction__v1__embed_request__init
+                     (Junction__V1__EmbedRequest         *message);
+size_t junction__v1__embed_request__get_packed_size
+                     (const Junction__V1__EmbedRequest   *message);
+size_t junction__v1__embed_request__pack
+                     (const Junction__V1__EmbedRequest   *message,
+                      uint8_t             *out);
+size_t junction__v1__embed_request__pack_to_buffer
+                     (const Junction__V1__EmbedRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__EmbedRequest *
+       junction__v1__embed_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__embed_request__free_unpacked
+                     (Junction__V1__EmbedRequest *message,
                       ProtobufCAllocator *allocator);
 /* Junction__V1__Completion__LogitBiasEntry methods */
 void   junction__v1__completion__logit_bias_entry__init
@@ -1384,6 +1740,25 @@ Junction__V1__Message *
                       const uint8_t       *data);
 void   junction__v1__message__free_unpacked
                      (Junction__V1__Message *message,
+                      ProtobufCAllocator *allocator);
+/* Junction__V1__ReasoningPart methods */
+void   junction__v1__reasoning_part__init
+                     (Junction__V1__ReasoningPart         *message);
+size_t junction__v1__reasoning_part__get_packed_size
+                     (const Junction__V1__ReasoningPart   *message);
+size_t junction__v1__reasoning_part__pack
+                     (const Junction__V1__ReasoningPart   *message,
+                      uint8_t             *out);
+size_t junction__v1__reasoning_part__pack_to_buffer
+                     (const Junction__V1__ReasoningPart   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__ReasoningPart *
+       junction__v1__reasoning_part__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__reasoning_part__free_unpacked
+                     (Junction__V1__ReasoningPart *message,
                       ProtobufCAllocator *allocator);
 /* Junction__V1__ContentPart methods */
 void   junction__v1__content_part__init
@@ -1765,6 +2140,44 @@ Junction__V1__Route *
 void   junction__v1__route__free_unpacked
                      (Junction__V1__Route *message,
                       ProtobufCAllocator *allocator);
+/* Junction__V1__Decision methods */
+void   junction__v1__decision__init
+                     (Junction__V1__Decision         *message);
+size_t junction__v1__decision__get_packed_size
+                     (const Junction__V1__Decision   *message);
+size_t junction__v1__decision__pack
+                     (const Junction__V1__Decision   *message,
+                      uint8_t             *out);
+size_t junction__v1__decision__pack_to_buffer
+                     (const Junction__V1__Decision   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__Decision *
+       junction__v1__decision__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__decision__free_unpacked
+                     (Junction__V1__Decision *message,
+                      ProtobufCAllocator *allocator);
+/* Junction__V1__Candidate methods */
+void   junction__v1__candidate__init
+                     (Junction__V1__Candidate         *message);
+size_t junction__v1__candidate__get_packed_size
+                     (const Junction__V1__Candidate   *message);
+size_t junction__v1__candidate__pack
+                     (const Junction__V1__Candidate   *message,
+                      uint8_t             *out);
+size_t junction__v1__candidate__pack_to_buffer
+                     (const Junction__V1__Candidate   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__Candidate *
+       junction__v1__candidate__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__candidate__free_unpacked
+                     (Junction__V1__Candidate *message,
+                      ProtobufCAllocator *allocator);
 /* Junction__V1__Attempt methods */
 void   junction__v1__attempt__init
                      (Junction__V1__Attempt         *message);
@@ -1784,6 +2197,25 @@ Junction__V1__Attempt *
 void   junction__v1__attempt__free_unpacked
                      (Junction__V1__Attempt *message,
                       ProtobufCAllocator *allocator);
+/* Junction__V1__FailureDetail methods */
+void   junction__v1__failure_detail__init
+                     (Junction__V1__FailureDetail         *message);
+size_t junction__v1__failure_detail__get_packed_size
+                     (const Junction__V1__FailureDetail   *message);
+size_t junction__v1__failure_detail__pack
+                     (const Junction__V1__FailureDetail   *message,
+                      uint8_t             *out);
+size_t junction__v1__failure_detail__pack_to_buffer
+                     (const Junction__V1__FailureDetail   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__FailureDetail *
+       junction__v1__failure_detail__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__failure_detail__free_unpacked
+                     (Junction__V1__FailureDetail *message,
+                      ProtobufCAllocator *allocator);
 /* Junction__V1__StreamResponse methods */
 void   junction__v1__stream_response__init
                      (Junction__V1__StreamResponse         *message);
@@ -1802,6 +2234,25 @@ Junction__V1__StreamResponse *
                       const uint8_t       *data);
 void   junction__v1__stream_response__free_unpacked
                      (Junction__V1__StreamResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Junction__V1__Seam methods */
+void   junction__v1__seam__init
+                     (Junction__V1__Seam         *message);
+size_t junction__v1__seam__get_packed_size
+                     (const Junction__V1__Seam   *message);
+size_t junction__v1__seam__pack
+                     (const Junction__V1__Seam   *message,
+                      uint8_t             *out);
+size_t junction__v1__seam__pack_to_buffer
+                     (const Junction__V1__Seam   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__Seam *
+       junction__v1__seam__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__seam__free_unpacked
+                     (Junction__V1__Seam *message,
                       ProtobufCAllocator *allocator);
 /* Junction__V1__ChoiceDelta methods */
 void   junction__v1__choice_delta__init
@@ -1841,6 +2292,63 @@ Junction__V1__ToolCallDelta *
 void   junction__v1__tool_call_delta__free_unpacked
                      (Junction__V1__ToolCallDelta *message,
                       ProtobufCAllocator *allocator);
+/* Junction__V1__Embedding methods */
+void   junction__v1__embedding__init
+                     (Junction__V1__Embedding         *message);
+size_t junction__v1__embedding__get_packed_size
+                     (const Junction__V1__Embedding   *message);
+size_t junction__v1__embedding__pack
+                     (const Junction__V1__Embedding   *message,
+                      uint8_t             *out);
+size_t junction__v1__embedding__pack_to_buffer
+                     (const Junction__V1__Embedding   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__Embedding *
+       junction__v1__embedding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__embedding__free_unpacked
+                     (Junction__V1__Embedding *message,
+                      ProtobufCAllocator *allocator);
+/* Junction__V1__EmbedResponse methods */
+void   junction__v1__embed_response__init
+                     (Junction__V1__EmbedResponse         *message);
+size_t junction__v1__embed_response__get_packed_size
+                     (const Junction__V1__EmbedResponse   *message);
+size_t junction__v1__embed_response__pack
+                     (const Junction__V1__EmbedResponse   *message,
+                      uint8_t             *out);
+size_t junction__v1__embed_response__pack_to_buffer
+                     (const Junction__V1__EmbedResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__EmbedResponse *
+       junction__v1__embed_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__embed_response__free_unpacked
+                     (Junction__V1__EmbedResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Junction__V1__EmbeddingVector methods */
+void   junction__v1__embedding_vector__init
+                     (Junction__V1__EmbeddingVector         *message);
+size_t junction__v1__embedding_vector__get_packed_size
+                     (const Junction__V1__EmbeddingVector   *message);
+size_t junction__v1__embedding_vector__pack
+                     (const Junction__V1__EmbeddingVector   *message,
+                      uint8_t             *out);
+size_t junction__v1__embedding_vector__pack_to_buffer
+                     (const Junction__V1__EmbeddingVector   *message,
+                      ProtobufCBuffer     *buffer);
+Junction__V1__EmbeddingVector *
+       junction__v1__embedding_vector__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   junction__v1__embedding_vector__free_unpacked
+                     (Junction__V1__EmbeddingVector *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Junction__V1__CompleteRequest_Closure)
@@ -1848,6 +2356,9 @@ typedef void (*Junction__V1__CompleteRequest_Closure)
                   void *closure_data);
 typedef void (*Junction__V1__StreamRequest_Closure)
                  (const Junction__V1__StreamRequest *message,
+                  void *closure_data);
+typedef void (*Junction__V1__EmbedRequest_Closure)
+                 (const Junction__V1__EmbedRequest *message,
                   void *closure_data);
 typedef void (*Junction__V1__Completion__LogitBiasEntry_Closure)
                  (const Junction__V1__Completion__LogitBiasEntry *message,
@@ -1860,6 +2371,9 @@ typedef void (*Junction__V1__Completion_Closure)
                   void *closure_data);
 typedef void (*Junction__V1__Message_Closure)
                  (const Junction__V1__Message *message,
+                  void *closure_data);
+typedef void (*Junction__V1__ReasoningPart_Closure)
+                 (const Junction__V1__ReasoningPart *message,
                   void *closure_data);
 typedef void (*Junction__V1__ContentPart_Closure)
                  (const Junction__V1__ContentPart *message,
@@ -1921,17 +2435,38 @@ typedef void (*Junction__V1__Usage_Closure)
 typedef void (*Junction__V1__Route_Closure)
                  (const Junction__V1__Route *message,
                   void *closure_data);
+typedef void (*Junction__V1__Decision_Closure)
+                 (const Junction__V1__Decision *message,
+                  void *closure_data);
+typedef void (*Junction__V1__Candidate_Closure)
+                 (const Junction__V1__Candidate *message,
+                  void *closure_data);
 typedef void (*Junction__V1__Attempt_Closure)
                  (const Junction__V1__Attempt *message,
                   void *closure_data);
+typedef void (*Junction__V1__FailureDetail_Closure)
+                 (const Junction__V1__FailureDetail *message,
+                  void *closure_data);
 typedef void (*Junction__V1__StreamResponse_Closure)
                  (const Junction__V1__StreamResponse *message,
+                  void *closure_data);
+typedef void (*Junction__V1__Seam_Closure)
+                 (const Junction__V1__Seam *message,
                   void *closure_data);
 typedef void (*Junction__V1__ChoiceDelta_Closure)
                  (const Junction__V1__ChoiceDelta *message,
                   void *closure_data);
 typedef void (*Junction__V1__ToolCallDelta_Closure)
                  (const Junction__V1__ToolCallDelta *message,
+                  void *closure_data);
+typedef void (*Junction__V1__Embedding_Closure)
+                 (const Junction__V1__Embedding *message,
+                  void *closure_data);
+typedef void (*Junction__V1__EmbedResponse_Closure)
+                 (const Junction__V1__EmbedResponse *message,
+                  void *closure_data);
+typedef void (*Junction__V1__EmbeddingVector_Closure)
+                 (const Junction__V1__EmbeddingVector *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -1942,13 +2477,16 @@ extern const ProtobufCEnumDescriptor    junction__v1__tool_choice_mode__descript
 extern const ProtobufCEnumDescriptor    junction__v1__response_format_type__descriptor;
 extern const ProtobufCEnumDescriptor    junction__v1__stream_rescue__descriptor;
 extern const ProtobufCEnumDescriptor    junction__v1__finish_reason__descriptor;
+extern const ProtobufCEnumDescriptor    junction__v1__attempt_kind__descriptor;
 extern const ProtobufCEnumDescriptor    junction__v1__attempt_outcome__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__complete_request__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__stream_request__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__embed_request__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__completion__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__completion__logit_bias_entry__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__completion__metadata_entry__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__message__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__reasoning_part__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__content_part__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__image_part__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__tool__descriptor;
@@ -1969,10 +2507,17 @@ extern const ProtobufCMessageDescriptor junction__v1__token_logprob__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__top_logprob__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__usage__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__route__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__decision__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__candidate__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__attempt__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__failure_detail__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__stream_response__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__seam__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__choice_delta__descriptor;
 extern const ProtobufCMessageDescriptor junction__v1__tool_call_delta__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__embedding__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__embed_response__descriptor;
+extern const ProtobufCMessageDescriptor junction__v1__embedding_vector__descriptor;
 
 PROTOBUF_C__END_DECLS
 
