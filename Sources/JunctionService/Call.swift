@@ -135,6 +135,7 @@ final class Call: HTTPHandler, ServerStreamDelegate {
             case .complete(let response):
                 answer = response
                 for choice in response.choices { contentBytes += choice.message?.content.count ?? 0 }
+            case .embeddings: break
             case .usage(let counted): usage = counted
             case .finished: return succeed()
             case .failed(let failure): return attemptFailed(failure)

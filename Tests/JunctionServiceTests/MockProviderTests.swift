@@ -48,6 +48,7 @@ import Testing
 
     private final class Listener: HTTPHandler {
         var text = ""
+        var vectors: [[Float]] = []
         var pieces = 0
         var usage: TokenUsage?
         var failure: Failure?
@@ -85,6 +86,7 @@ import Testing
                     if hasContent { pieces += 1 }
                 case .complete(let response):
                     text += response.choices.map { String($0.message!.content) }.joined()
+                case .embeddings(let response): vectors = response.vectors.map { Array($0.values) }
                 case .usage(let counted): usage = counted
                 case .failed(let failure):
                     self.failure = failure
