@@ -100,7 +100,7 @@ final class ModelGroup: Sendable {
         let weights = Self.weights(of: ordered.map { all[$0] })
         terms = zip(ordered, weights).map { index, weight in
             let deployment = all[index]
-            let costs = (deployment.inputCostPerToken, deployment.outputCostPerToken)
+            let costs = (deployment.prices.input, deployment.prices.output)
             return Terms(
                 deployment: index, tags: deployment.tags, maxInputTokens: deployment.maxInputTokens,
                 cooldown: CooldownPolicy(

@@ -7,7 +7,7 @@ func measure(_ strategy: Strategy, deployments count: Int, calls: Int) -> Double
     let deployments = (0..<count).map { index in
         Deployment(
             id: "d\(index)", modelGroup: "m", tokensPerMinute: 1_000_000_000, requestsPerMinute: 100_000_000,
-            inputCostPerToken: Double(index % 7), outputCostPerToken: 1)
+            prices: TokenPrices(input: Double(index % 7), output: 1))
     }
     let router = Router(RouterConfiguration(deployments: deployments, strategy: strategy))
     let traits = CallTraits(modelGroup: 0, estimatedTokens: 100, isStreaming: false)
