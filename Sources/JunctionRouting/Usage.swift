@@ -12,6 +12,8 @@ public struct TokenUsage: Sendable, Equatable {
     public var cacheWritten: Int
     /// Completion tokens spent on reasoning.
     public var reasoning: Int
+    /// Whether it is a guess, since the provider has not told.
+    public var isEstimated = false
 
     /// What counts against a deployment's tokens per minute.
     public var total: Int { prompt + completion }

@@ -44,5 +44,10 @@ func estimatedPromptTokens(_ completion: JunctionV1.Completion.View) -> Int {
     return count + tokens(ofBytes: bytes)
 }
 
+/// The tokens of texts that shall become embeddings.
+func estimatedPromptTokens(_ embedding: JunctionV1.Embedding.View) -> Int {
+    embedding.inputs.reduce(0) { $0 + tokens(ofBytes: $1.count) }
+}
+
 /// The tokens that so many bytes of text stand for.
 func tokens(ofBytes bytes: Int) -> Int { (bytes + bytesPerToken - 1) / bytesPerToken }
