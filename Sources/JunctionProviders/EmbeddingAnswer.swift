@@ -85,7 +85,9 @@ private func fill(
 }
 
 extension AnswerProblem {
-    fileprivate static var wrongCount: AnswerProblem { .malformed("does not have one embedding for each text") }
+    fileprivate static var wrongCount: AnswerProblem {
+        .malformed("does not have one embedding for each text")
+    }
     fileprivate static var badVector: AnswerProblem {
         .malformed("has an embedding that is not a vector of numbers")
     }

@@ -75,7 +75,7 @@ public struct ModelFacts: Sendable, Equatable {
         var table: [String: ModelFacts] = [:]
         var mode = Mode.chat
         var provider = ""
-        for line in modelTable.split(separator: "\n") {
+        for line in ModelTable.text.split(separator: "\n") {
             let words = line.split(separator: " ").map(String.init)
             if words.count == 2 {
                 mode = Mode(rawValue: words[0])!

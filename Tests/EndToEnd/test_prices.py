@@ -4,18 +4,20 @@
     /tmp/prices/bin/python -m pytest -q --noconftest Tests/EndToEnd/test_prices.py
 """
 
-import importlib.util
+import importlib.metadata
 import json
 import pathlib
 
 import pytest
 
-litellm = importlib.util.find_spec("litellm")
-if litellm is None:
+try:
+    FILES = importlib.metadata.files("litellm")
+except importlib.metadata.PackageNotFoundError:
     pytest.skip("LiteLLM is not installed", allow_module_level=True)
 
 ROOT = pathlib.Path(__file__).parents[2]
-THEIRS = json.loads((pathlib.Path(litellm.origin).parent / "model_prices_and_context_window_backup.json").read_text())
+TABLE = "model_prices_and_context_window_backup.json"
+THEIRS = json.loads(next(file for file in FILES if file.name == TABLE).locate().read_text())
 NUMBERS = {"chat": ("input_cost_per_token", "cache_read_input_token_cost", "cache_creation_input_token_cost",
                     "output_cost_per_token", "max_input_tokens", "max_output_tokens"),
            "embedding": ("input_cost_per_token", "max_input_tokens")}

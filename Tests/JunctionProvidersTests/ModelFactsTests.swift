@@ -54,7 +54,7 @@ struct ModelFactsTests {
     /// A price out of line by a factor of a thousand is a slip.
     @Test func everyLineIsOfAProviderAndCanBeTrue() throws {
         var provider = ""
-        for line in modelTable.split(separator: "\n") {
+        for line in ModelTable.text.split(separator: "\n") {
             let words = line.split(separator: " ").map(String.init)
             if words.count == 2 {
                 provider = words[1]
