@@ -273,7 +273,8 @@ private struct AnthropicUsage {
     /// Nil when there is none, or one that says nothing.
     var tokens: TokenUsage? {
         let usage = TokenUsage(
-            prompt: input + written + cached, completion: output, cached: cached, reasoning: thinking)
+            prompt: input + written + cached, completion: output, cached: cached, cacheWritten: written,
+            reasoning: thinking)
         return usage.total == 0 ? nil : usage
     }
 }

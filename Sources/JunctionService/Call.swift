@@ -243,6 +243,7 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         view.completionTokens = Int64(used.completion)
         view.totalTokens = Int64(used.total)
         view.cachedTokens = Int64(used.cached)
+        view.cacheWriteTokens = Int64(used.cacheWritten)
         view.reasoningTokens = Int64(used.reasoning)
         view.estimated = usage == nil
         return view

@@ -23,8 +23,9 @@ func read(
                 said += shown(JunctionV1.StreamResponse(delta))
             case .complete(let response): said += "complete\n" + shown(JunctionV1.CompleteResponse(response))
             case .usage(let usage):
-                said +=
-                    "usage \(usage.prompt) + \(usage.completion), cached \(usage.cached), reasoning \(usage.reasoning)\n"
+                said += "usage \(usage.prompt) + \(usage.completion), cached \(usage.cached), "
+                if usage.cacheWritten > 0 { said += "written to cache \(usage.cacheWritten), " }
+                said += "reasoning \(usage.reasoning)\n"
             case .finished: said += "finished\n"
             case .failed(let failure):
                 said += "failed: \(failure.kind), status \(failure.httpStatus)"
