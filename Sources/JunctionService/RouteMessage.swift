@@ -38,6 +38,7 @@ func usageMessage(of used: TokenUsage, isEstimated: Bool, in arena: Arena) -> Ju
     view.completionTokens = Int64(used.completion)
     view.totalTokens = Int64(used.total)
     view.cachedTokens = Int64(used.cached)
+    view.cacheWriteTokens = Int64(used.cacheWritten)
     view.reasoningTokens = Int64(used.reasoning)
     view.estimated = isEstimated
     return view
