@@ -14,6 +14,8 @@ public enum Adapter: Sendable, Hashable {
     case cohere
     /// Google's Gemini API.
     case gemini
+    /// Amazon Bedrock's Converse API.
+    case bedrock
 }
 
 extension Adapter {
@@ -36,6 +38,8 @@ extension Adapter {
             geminiURL(
                 base: base, model: model,
                 method: isStreaming ? "streamGenerateContent?alt=sse" : "generateContent")
+        case .bedrock:
+            bedrockURL(base: base, model: model, operation: isStreaming ? "converse-stream" : "converse")
         }
     }
 
@@ -48,6 +52,7 @@ extension Adapter {
         case .anthropic: nil
         case .cohere: cohereURL(base: base, endpoint: "embed")
         case .gemini: geminiURL(base: base, model: model, method: "batchEmbedContents")
+        case .bedrock: bedrockURL(base: base, model: model, operation: "invoke")
         }
     }
 
@@ -63,6 +68,7 @@ extension Adapter {
         case .anthropic: anthropicHeaders(key: key)
         case .cohere: cohereHeaders(key: key)
         case .gemini: geminiHeaders(key: key)
+        case .bedrock: bedrockHeaders(key: key)
         }
     }
 }

@@ -32,6 +32,8 @@ public final class AnswerReader {
         /// One JSON text, or what a provider sends in its stead.
         case whole
         case events
+        /// Amazon's binary ones.
+        case frames
         /// The last event was given.
         case over
     }
@@ -53,10 +55,12 @@ public final class AnswerReader {
     private var headers = AnswerHeaders()
     private var body = ByteBuffer(keeping: 32 << 10)
     private var events = EventStream()
+    private var frames = AmazonEventStream()
     private var openAI = OpenAIStream()
     private var anthropic = AnthropicStream()
     private var cohere = CohereStream()
     private var gemini = GeminiStream()
+    private var bedrock = BedrockStream()
     /// What was read and is yet to be given.
     private var piece = AnswerPiece()
 
@@ -77,10 +81,12 @@ public final class AnswerReader {
         headers = AnswerHeaders()
         body.removeAll()
         events.reset()
+        frames.reset()
         openAI = OpenAIStream()
         anthropic = AnthropicStream()
         cohere = CohereStream()
         gemini = GeminiStream()
+        bedrock = BedrockStream()
         piece = AnswerPiece()
     }
 
@@ -100,6 +106,7 @@ public final class AnswerReader {
             switch state {
             case .waiting, .over: break
             case .events: events.append(bytes)
+            case .frames: frames.append(bytes)
             case .whole:
                 let room = max(
                     0, (isSuccess ? bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
@@ -128,7 +135,7 @@ public final class AnswerReader {
         switch first {
         case nil: break
         case UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "<"): state = .whole
-        default: state = .events
+        default: state = adapter == .bedrock ? .frames : .events
         }
     }
 
@@ -153,6 +160,7 @@ public final class AnswerReader {
         switch state {
         case .over: return false
         case .events: return try readEvent(in: arena)
+        case .frames: return try readFrame(in: arena)
         case .whole, .waiting:
             if body.count > bodyBytesMax { throw .malformed("is too long to be read") }
             guard isEnded else { return false }
@@ -180,6 +188,10 @@ public final class AnswerReader {
         case .gemini:
             return isStreaming
                 ? try gemini.read(answer: value, in: arena) : try readGeminiAnswer(value, in: arena)
+        case .bedrock:
+            let answer = try readBedrockAnswer(value, in: arena)
+            if isStreaming { throw .malformed("is not a stream") }
+            return answer
         }
     }
 
@@ -190,16 +202,22 @@ public final class AnswerReader {
         case .openAI, .azure: try readOpenAIEmbeddings(value, count: count, in: arena)
         case .cohere: try readCohereEmbeddings(value, count: count, in: arena)
         case .gemini: try readGeminiEmbeddings(value, count: count, in: arena)
+        case .bedrock: try readBedrockEmbeddings(value, count: count, in: arena)
         case .anthropic: throw .malformed("has no embeddings")
         }
     }
 
     private func errorAnswer() -> ProviderError {
-        if let value = json.read(body.bytes) {
+        let value = json.read(body.bytes)
+        if adapter == .bedrock, value != nil || headers.errorType != nil {
+            return bedrockError(value, type: headers.errorType)
+        }
+        if let value {
             switch adapter {
             case .openAI, .azure, .anthropic: return openAIError(value)
             case .cohere: return cohereError(value, status: status)
             case .gemini: return geminiError(value)
+            case .bedrock: break
             }
         }
         let isPage = body.bytes.first == UInt8(ascii: "<")
@@ -213,6 +231,7 @@ public final class AnswerReader {
             case .anthropic: piece = try anthropic.read(event, by: json, in: arena)
             case .cohere: piece = try cohere.read(event, by: json, in: arena)
             case .gemini: piece = try gemini.read(event, by: json, in: arena)
+            case .bedrock: break
             }
             return true
         }
@@ -224,7 +243,19 @@ public final class AnswerReader {
         case .anthropic: piece = try anthropic.end(behind: events.rest(), by: json, in: arena)
         case .cohere: piece = try cohere.end(behind: events.rest(), by: json, in: arena)
         case .gemini: piece = try gemini.end(behind: events.rest(), by: json, in: arena)
+        case .bedrock: throw .cut
         }
+        return true
+    }
+
+    private func readFrame(in arena: Arena) throws(AnswerProblem) -> Bool {
+        if let event = try frames.next() {
+            piece = try bedrock.read(event, by: json, in: arena)
+            return true
+        }
+        guard isEnded else { return false }
+        if frames.isWithinFrame { throw .cut }
+        piece = try bedrock.end()
         return true
     }
 

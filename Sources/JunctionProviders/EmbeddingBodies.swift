@@ -27,6 +27,12 @@ extension BodyWriter {
     ) throws(Failure) {
         member("model")
         writer.string(model)
+        try writeCohereTexts(embedding, options: options)
+    }
+
+    private func writeCohereTexts(
+        _ embedding: JunctionV1.Embedding.View, options: BodyOptions
+    ) throws(Failure) {
         texts("texts", embedding.inputs)
         member("input_type")
         switch embedding.inputType {
@@ -37,6 +43,25 @@ extension BodyWriter {
         member("embedding_types")
         writer.raw(#"["float"]"#)
         integer("output_dimension", embedding.dimensions)
+        try writeExtras(embedding.extraParametersJson, options.extraBody, of: extras)
+        writer.raw("}")
+    }
+
+    /// Bedrock passes a model's own body on: Cohere's, whose model stands in the path, or Titan's, which takes
+    /// one text. Source: docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.
+    func writeBedrock(
+        _ embedding: JunctionV1.Embedding.View, model: String, options: BodyOptions
+    ) throws(Failure) {
+        if model.contains("cohere.embed") { return try writeCohereTexts(embedding, options: options) }
+        guard model.contains("amazon.titan-embed-text") else {
+            throw wrong(
+                "embedding", "is for another model: of Bedrock's, only Titan's and Cohere's are known")
+        }
+        guard embedding.inputs.count == 1 else {
+            throw wrong("embedding.inputs", "has more than the one text that Titan takes")
+        }
+        text("inputText", embedding.inputs[0])
+        integer("dimensions", embedding.dimensions)
         try writeExtras(embedding.extraParametersJson, options.extraBody, of: extras)
         writer.raw("}")
     }

@@ -1,5 +1,5 @@
 // Embeddings: the answers, of every wire format that has them. A vector is an array of numbers, or the bytes
-// of 32-bit floats, little-endian, in base64. Sources as for EmbeddingRequest.swift.
+// of 32-bit floats, little-endian, in base64. Sources as for EmbeddingBodies.swift.
 import Glibc
 internal import JunctionMessages
 internal import JunctionProtobuf
@@ -53,6 +53,20 @@ func readGeminiEmbeddings(_ json: JSONValue, count: Int, in arena: Arena) throws
     let response = JunctionV1.EmbedResponse.View(in: arena)
     try fill(response, count: count, from: embeddings, under: "values", in: arena)
     let tokens = json["usageMetadata"]?["promptTokenCount"]
+    return AnswerPiece(
+        embeddings: response, usage: tokens.map { TokenUsage(prompt: tokenCount($0)) }, isLast: true)
+}
+
+/// Titan's or Cohere's, as Bedrock passes them on.
+func readBedrockEmbeddings(_ json: JSONValue, count: Int, in arena: Arena) throws(AnswerProblem)
+    -> AnswerPiece
+{
+    guard let vector = json["embedding"], count == 1 else {
+        return try readCohereEmbeddings(json, count: count, in: arena)
+    }
+    let response = JunctionV1.EmbedResponse.View(in: arena)
+    try fill(response.setVectors(count: 1, in: arena)[0], from: vector, in: arena)
+    let tokens = json["inputTextTokenCount"]
     return AnswerPiece(
         embeddings: response, usage: tokens.map { TokenUsage(prompt: tokenCount($0)) }, isLast: true)
 }
