@@ -31,6 +31,8 @@ public struct Deployment: Sendable {
     public var prices: TokenPrices
     /// The model's context window, in tokens; nil: unknown.
     public var maxInputTokens: Int?
+    /// What it cannot give: a call that asks for any of it goes elsewhere.
+    public var lacks: Features = []
 
     public init(
         id: String, modelGroup: String, tokensPerMinute: Int? = nil, requestsPerMinute: Int? = nil,

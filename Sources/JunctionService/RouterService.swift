@@ -121,6 +121,7 @@ final class RouterService: RouterServiceServer {
             deployment = DeploymentConfiguration(
                 id: "override", modelGroup: model, provider: provider, model: name,
                 apiBase: provider.defaultBase ?? "")
+            deployment.prices = ModelFacts.of(model: name, provider: prefix)?.prices ?? TokenPrices()
         }
         deployment.id = "override:\(deployment.id)"
         if !override.apiKey.isEmpty {
@@ -131,6 +132,9 @@ final class RouterService: RouterServiceServer {
         if !override.apiVersion.isEmpty { deployment.apiVersion = String(override.apiVersion) }
         if !override.apiBase.isEmpty {
             deployment.apiBase = String(override.apiBase)
+            if deployment.mock != nil {
+                deployment.rules = ParameterRules(provider: deployment.provider, model: deployment.model)
+            }
             deployment.mock = nil
         }
         if deployment.mock == nil && deployment.apiBase.isEmpty {
