@@ -5,14 +5,16 @@
 public struct CallTraits: Sendable {
     /// What the caller asked for, as `Router.modelGroup(named:)` gives it.
     public var modelGroup: Int
-    /// Tokens to reserve: the prompt's, and the answer's as far as it is bounded.
-    public var estimatedTokens: Int
+    /// From which follows how many tokens are reserved.
+    public var size: CallSize
     /// Whether the answer comes piece by piece.
     public var isStreaming: Bool
     /// Most retries within one model group after its first attempt; nil: as configured.
     public var numRetries: Int?
     /// Deployments without any of these are not used, where tag filtering is on.
     public var tags: [String]
+    /// Only deployments in one of these are used; empty: all.
+    public var regions: [String] = []
     /// When the caller stops waiting; nil: it set no deadline.
     public var deadline: Instant?
     /// Not empty: these are tried, in order, in the place of the configured fallbacks.
@@ -25,7 +27,7 @@ public struct CallTraits: Sendable {
         deadline: Instant? = nil, fallbacks: [FallbackTarget] = [], disableFallbacks: Bool = false
     ) {
         self.modelGroup = modelGroup
-        self.estimatedTokens = estimatedTokens
+        size = CallSize(tokens: estimatedTokens)
         self.isStreaming = isStreaming
         self.numRetries = numRetries
         self.tags = tags
@@ -93,6 +95,10 @@ public struct Route: ~Copyable {
     private var chanceAt: Instant?
     /// Whether the call is larger than what any deployment of its last target takes in a minute.
     private var isTooLarge = false
+    /// Tokens that it was expected to use there.
+    private var tokens = 0
+    /// Whether it failed there for want of money.
+    private var isBudgetSpent = false
 
     public init(router: Router, call: CallTraits, now: Instant) {
         self.router = router
@@ -117,7 +123,8 @@ public struct Route: ~Copyable {
     ) -> Action {
         guard phase == .attempting else { return .none }
         let (time, _) = endAttempt(failure, now)
-        settle(usage, .failed(failure, after: time, isStreaming: call.isStreaming), now)
+        let spread = failure.spread(by: router.configuration.retryAfterSpread, &random)
+        settle(usage, .failed(spread, after: time, isStreaming: call.isStreaming), now)
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
         if isCommitted { return reply(.streamInterrupted, failure.message, now) }
         let remedy = remedy(failure.kind)
@@ -341,8 +348,8 @@ public struct Route: ~Copyable {
     private mutating func settle(_ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant) {
         isProbe = false
         guard let held = reservation.take() else { return }
-        let tokens = usage?.total ?? (isCommitted ? held.tokens : 0)
-        held.settle(tokensUsed: tokens, end: end, now: now)
+        let used = usage ?? (isCommitted ? held.usage : TokenUsage())
+        held.settle(used, of: call.size, end: end, now: now)
     }
 
     // MARK: What was tried
@@ -435,7 +442,7 @@ public struct Route: ~Copyable {
             case .whenReturned: places { !wasToldToWait($0) }
             }
         var request = PickRequest(
-            tokens: call.estimatedTokens, isStreaming: call.isStreaming, timeLeft: deadline - now,
+            size: call.size, isStreaming: call.isStreaming, timeLeft: deadline - now,
             excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
         // Each deployment once is what cooldowns bound; only what goes beyond it can multiply an outage.
         request.budgetUse =
@@ -445,9 +452,8 @@ public struct Route: ~Copyable {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
         case .callersOverride: break
         }
-        if router.configuration.enableTagFiltering {
-            request.matching = router.groups[target.modelGroup].places(matching: call.tags)
-        }
+        request.matching = router.groups[target.modelGroup].places(
+            tags: router.configuration.enableTagFiltering ? call.tags : nil, regions: call.regions)
         for attempt in here {
             guard let failure = attempts[attempt].outcome else { continue }
             switch remedy(failure.kind).others {
@@ -541,6 +547,8 @@ public struct Route: ~Copyable {
             return
         }
         isTooLarge = shortage.opensAt == nil
+        tokens = shortage.tokens
+        isBudgetSpent = shortage.isBudgetSpent
         guard let opensAt = shortage.opensAt else { return note(.limited) }
         if opensAt <= now { return note(call.deadline == nil ? .unavailable : .deadlineExceeded) }
         note(shortage.outcome)
@@ -551,8 +559,8 @@ public struct Route: ~Copyable {
         if now >= deadline, call.deadline != nil { return reply(.deadlineExceeded, "", now) }
         let cause =
             isTooLarge
-            ? "its \(call.estimatedTokens) tokens are more than a deployment may use in a minute"
-            : attempts.last?.failureDescription ?? ""
+            ? "its \(tokens) tokens are more than a deployment may use in a minute"
+            : attempts.last?.failureDescription ?? (isBudgetSpent ? "the budget is spent" : "")
         return reply(outcome ?? .unavailable, cause, now)
     }
 

@@ -234,7 +234,9 @@ final class Call: HTTPHandler, ServerStreamDelegate {
     private var usageSoFar: TokenUsage? { usage ?? (isCommitted ? estimatedUsage() : nil) }
 
     private func estimatedUsage() -> TokenUsage {
-        TokenUsage(prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: contentBytes))
+        TokenUsage(
+            prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: contentBytes),
+            isEstimated: true)
     }
 
     private func usageMessage(of used: TokenUsage) -> JunctionV1.Usage.View {
