@@ -63,6 +63,9 @@ struct Slot {
     var shareUsed: Double {
         max(Double(counts.tokens) / Double(tokensLimit), Double(counts.requests) / Double(requestsLimit))
     }
+
+    /// Whether half of each limit is left: room for a call that could do without.
+    var isHalfFree: Bool { shareUsed <= 0.5 && inFlight <= inFlightLimit / 2 }
 }
 
 /// Most that a deployment or a model group takes; nil: no limit.

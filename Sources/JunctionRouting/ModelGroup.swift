@@ -2,8 +2,8 @@
 // checking limits and reserving are one step.
 import Synchronization
 
-/// What an attempt means for the retry budget of its model group.
-enum BudgetUse { case addsCall, none, takesRetry }
+/// What an attempt means for the budgets of its model group: how many retries, and how many hedges.
+enum BudgetUse { case addsCall, none, takesRetry, takesHedge }
 
 /// What a call asks of a model group.
 struct PickRequest {
@@ -24,12 +24,14 @@ struct PickRequest {
     var ignoresJudgement = false
     /// Whether each deployment's budget is looked at before it is chosen, and not only after.
     var mindsPurses = false
-    /// What it takes from, or adds to, the retry budget.
+    /// What it takes from, or adds to, the budgets.
     var budgetUse = BudgetUse.none
+    /// Whether it wants to know when an attempt is slow.
+    var learnsSlowness = false
     /// Whether every deployment may be chosen that is open: the rule, and the quick way.
     var takesAll: Bool {
         only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && !ignoresJudgement
-            && !mindsPurses
+            && budgetUse != .takesHedge && !mindsPurses
     }
 }
 
@@ -40,6 +42,8 @@ struct Pick: ~Copyable {
     var othersRemain: Bool
     /// Seconds in which the group answers, on average; 0: not known.
     var expectedSeconds: Double
+    /// After how long an attempt is slow; nil: not asked, or not known.
+    var slowAfter: Duration?
 }
 
 /// Why a model group has no deployment for a call, and when it will have one.
@@ -114,7 +118,10 @@ final class ModelGroup: Sendable {
         var minute = Minute()
         var paceOfWhole = Pace()
         var paceOfFirst = Pace()
+        var tailOfWhole = LatencyTail()
+        var tailOfFirst = LatencyTail()
         var budget: RetryBudget
+        var hedgeBudget: RetryBudget
     }
 
     init(
@@ -167,7 +174,8 @@ final class ModelGroup: Sendable {
                 window: Window(configuration.rateLimitWindow, width: slots.count),
                 model: TokenModel(lowestLimit: lowestLimit), board: Board(count: ordered.count),
                 strategy: strategy, costScores: ordered.map { Self.costScore(all[$0]) },
-                budget: RetryBudget(share: configuration.retryBudget)))
+                budget: RetryBudget(share: configuration.retryBudget),
+                hedgeBudget: RetryBudget(share: configuration.hedgeBudget, freeASecond: 0.1)))
     }
 
     /// What one token in and one out cost; a deployment of unknown price comes last.
@@ -204,7 +212,7 @@ final class ModelGroup: Sendable {
     /// nowhere else. nil: none is open, or none answers in the time that is left.
     func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
         let picked = withState {
-            state -> (hold: Hold, othersRemain: Bool, expected: Double)? in
+            state -> (hold: Hold, othersRemain: Bool, expected: Double, slow: Double?)? in
             state.advance(to: now)
             guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
@@ -222,12 +230,13 @@ final class ModelGroup: Sendable {
                 place: place, tokens: expected, period: state.window.number, spending: spending,
                 isProbe: isProbe)
             let othersRemain = state.othersRemain(than: place, for: request, expected.total, now: now)
-            return (hold, othersRemain, pace.expected)
+            let slow = request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil
+            return (hold, othersRemain, pace.expected, slow)
         }
         guard let picked else { return nil }
         return Pick(
             reservation: Reservation(group: self, hold: picked.hold), othersRemain: picked.othersRemain,
-            expectedSeconds: picked.expected)
+            expectedSeconds: picked.expected, slowAfter: picked.slow.map { .seconds($0) })
     }
 
     /// An open deployment of the first tier that has one, and the money for the call taken from its budgets.
@@ -302,12 +311,15 @@ final class ModelGroup: Sendable {
                 state.health[place].answered(
                     in: time, completionTokens: completionTokens, isStreaming: isStreaming)
                 state.withPace(isStreaming) { $0.answered(in: time.seconds) }
+                state.withTail(isStreaming) { $0.add(time.seconds) }
             case .failed(let failure, let time, let isStreaming):
                 if failure.kind == .timeout {
                     state.withPace(isStreaming) { $0.timedOut(after: time.seconds) }
                 }
                 state.fail(
                     place, failure, policy: terms[place].cooldown, isProbe: hold.isProbe, now: now)
+            case .outrun(let time, let isStreaming):
+                state.withTail(isStreaming) { $0.add(atLeast: time.seconds) }
             case .abandoned: break
             }
             state.refresh(place, now)
@@ -422,6 +434,7 @@ extension ModelGroup.State {
     /// What time alone changes.
     private mutating func tick(_ now: Instant) {
         budget.advance(to: now)
+        hedgeBudget.advance(to: now)
         if minute.advance(to: now) {
             for place in places { health[place].startMinute() }
             paceOfWhole.startMinute()
@@ -490,6 +503,7 @@ extension ModelGroup.State {
         if let only = request.only, only != place { return false }
         if let matching = request.matching, !matching[place] { return false }
         if let bound = request.windowAbove, windows[place] <= bound { return false }
+        if request.budgetUse == .takesHedge, !slots[place].isHalfFree { return false }
         return !request.excluded.contains(place)
     }
 
@@ -507,14 +521,23 @@ extension ModelGroup.State {
         }
     }
 
-    /// Whether the retry budget has what the call would take.
-    func affords(_ request: PickRequest) -> Bool { request.budgetUse != .takesRetry || budget.hasOne }
+    /// Whether the budgets have what the call would take.
+    func affords(_ request: PickRequest) -> Bool {
+        switch request.budgetUse {
+        case .addsCall, .none: true
+        case .takesRetry: budget.hasOne
+        case .takesHedge: hedgeBudget.hasOne
+        }
+    }
 
     mutating func charge(_ request: PickRequest) {
         switch request.budgetUse {
-        case .addsCall: budget.addCall()
+        case .addsCall:
+            budget.addCall()
+            hedgeBudget.addCall()
         case .none: break
         case .takesRetry: budget.takeRetry()
+        case .takesHedge: hedgeBudget.takeRetry()
         }
     }
 
@@ -553,6 +576,13 @@ extension ModelGroup.State {
     mutating func withPace(_ isStreaming: Bool, _ change: (inout Pace) -> Void) {
         if isStreaming { change(&paceOfFirst) } else { change(&paceOfWhole) }
     }
+
+    mutating func withTail(_ isStreaming: Bool, _ change: (inout LatencyTail) -> Void) {
+        if isStreaming { change(&tailOfFirst) } else { change(&tailOfWhole) }
+    }
+
+    /// Seconds after which an attempt is among the slowest twentieth; nil: not known.
+    func slow(isStreaming: Bool) -> Double? { isStreaming ? tailOfFirst.slow : tailOfWhole.slow }
 
     /// Whether the call that was sent there is to find out if it answers again after a cooldown; then it is
     /// closed to others meanwhile, for no longer than the cooldown was.
