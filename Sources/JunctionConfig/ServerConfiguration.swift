@@ -9,6 +9,8 @@ public struct ServerConfiguration: Sendable {
     /// How each deployment is called. Index `i` is the deployment that `router.deployments[i]` decides about.
     public var deployments: [DeploymentConfiguration]
     public var router: RouterConfiguration
+    /// Nil: the process counts usage for itself.
+    public var sharedUsage: SharedUsageConfiguration?
 
     public init(
         server: Server = Server(), deployments: [DeploymentConfiguration], router: RouterConfiguration
@@ -68,6 +70,10 @@ public struct DeploymentConfiguration: Sendable {
     public var extraBodyJSON: String?
     /// Not nil: answered inside the service, no provider is called.
     public var mock: MockSettings?
+    /// What its tokens cost: as configured, else by the table.
+    public var prices = TokenPrices()
+    /// What the table says of its model.
+    public var facts: ModelFacts?
 
     /// The provider as answers and tables name it.
     public var providerName: String { mock == nil ? provider.name : "mock" }

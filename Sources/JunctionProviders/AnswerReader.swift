@@ -16,6 +16,8 @@ public final class AnswerReader {
         case delta(JunctionV1.StreamResponse.View, hasContent: Bool)
         /// The whole answer.
         case complete(JunctionV1.CompleteResponse.View)
+        /// The embeddings that were asked for, as many as there were texts.
+        case embeddings(JunctionV1.EmbedResponse.View)
         /// Tokens used so far; a later one replaces an earlier.
         case usage(TokenUsage)
         /// The answer ended as it should; the last event.
@@ -30,27 +32,35 @@ public final class AnswerReader {
         /// One JSON text, or what a provider sends in its stead.
         case whole
         case events
+        /// Amazon's binary ones.
+        case frames
         /// The last event was given.
         case over
     }
 
     private static let bodyBytesMax = 16 << 20
+    /// Vectors are long, and there may be thousands.
+    private static let embeddingBytesMax = 96 << 20
     /// An error's body is read as far as this; what is behind tells nothing.
     private static let errorBytesMax = 64 << 10
 
     private let json: JSONReader
     private var adapter = Adapter.openAI([])
     private var isStreaming = false
+    /// How many embeddings are awaited; nil: a completion is.
+    private var embeddingCount: Int?
     private var state = State.waiting
     private var isEnded = false
     private var status = 0
     private var headers = AnswerHeaders()
     private var body = ByteBuffer(keeping: 32 << 10)
     private var events = EventStream()
+    private var frames = AmazonEventStream()
     private var openAI = OpenAIStream()
     private var anthropic = AnthropicStream()
     private var cohere = CohereStream()
     private var gemini = GeminiStream()
+    private var bedrock = BedrockStream()
     /// What was read and is yet to be given.
     private var piece = AnswerPiece()
 
@@ -58,19 +68,25 @@ public final class AnswerReader {
     public init(json: JSONReader = JSONReader()) { self.json = json }
 
     /// Forgets the attempt before and awaits an answer of another.
-    public func reset(adapter: Adapter, isStreaming: Bool) {
+    ///
+    /// - Parameter embeddingCount: how many texts were sent to become embeddings; nil: a completion was
+    ///   asked for.
+    public func reset(adapter: Adapter, isStreaming: Bool, embeddingCount: Int? = nil) {
         self.adapter = adapter
         self.isStreaming = isStreaming
+        self.embeddingCount = embeddingCount
         state = .waiting
         isEnded = false
         status = 0
         headers = AnswerHeaders()
         body.removeAll()
         events.reset()
+        frames.reset()
         openAI = OpenAIStream()
         anthropic = AnthropicStream()
         cohere = CohereStream()
         gemini = GeminiStream()
+        bedrock = BedrockStream()
         piece = AnswerPiece()
     }
 
@@ -90,9 +106,10 @@ public final class AnswerReader {
             switch state {
             case .waiting, .over: break
             case .events: events.append(bytes)
+            case .frames: frames.append(bytes)
             case .whole:
                 let room = max(
-                    0, (isSuccess ? AnswerReader.bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
+                    0, (isSuccess ? bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
                 body.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(room)))
             }
         }
@@ -100,6 +117,10 @@ public final class AnswerReader {
 
     /// The body is complete, as far as HTTP can tell.
     public func end() { isEnded = true }
+
+    private var bodyBytesMax: Int {
+        embeddingCount == nil ? AnswerReader.bodyBytesMax : AnswerReader.embeddingBytesMax
+    }
 
     private var isSuccess: Bool { (200..<300).contains(status) }
 
@@ -114,7 +135,7 @@ public final class AnswerReader {
         switch first {
         case nil: break
         case UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "<"): state = .whole
-        default: state = .events
+        default: state = adapter == .bedrock ? .frames : .events
         }
     }
 
@@ -139,8 +160,9 @@ public final class AnswerReader {
         switch state {
         case .over: return false
         case .events: return try readEvent(in: arena)
+        case .frames: return try readFrame(in: arena)
         case .whole, .waiting:
-            if body.count > AnswerReader.bodyBytesMax { throw .malformed("is longer than 16 MiB") }
+            if body.count > bodyBytesMax { throw .malformed("is too long to be read") }
             guard isEnded else { return false }
             piece = try wholeAnswer(in: arena)
             return true
@@ -151,6 +173,7 @@ public final class AnswerReader {
         guard isSuccess else { throw .error(errorAnswer()) }
         if body.count == 0 { throw isStreaming ? .cut : .malformed("is empty") }
         guard let value = json.read(body.bytes) else { throw .malformed("is not JSON") }
+        if let embeddingCount { return try embeddings(value, count: embeddingCount, in: arena) }
         switch adapter {
         case .openAI, .azure:
             return isStreaming
@@ -165,15 +188,36 @@ public final class AnswerReader {
         case .gemini:
             return isStreaming
                 ? try gemini.read(answer: value, in: arena) : try readGeminiAnswer(value, in: arena)
+        case .bedrock:
+            let answer = try readBedrockAnswer(value, in: arena)
+            if isStreaming { throw .malformed("is not a stream") }
+            return answer
+        }
+    }
+
+    private func embeddings(_ value: JSONValue, count: Int, in arena: Arena) throws(AnswerProblem)
+        -> AnswerPiece
+    {
+        switch adapter {
+        case .openAI, .azure: try readOpenAIEmbeddings(value, count: count, in: arena)
+        case .cohere: try readCohereEmbeddings(value, count: count, in: arena)
+        case .gemini: try readGeminiEmbeddings(value, count: count, in: arena)
+        case .bedrock: try readBedrockEmbeddings(value, count: count, in: arena)
+        case .anthropic: throw .malformed("has no embeddings")
         }
     }
 
     private func errorAnswer() -> ProviderError {
-        if let value = json.read(body.bytes) {
+        let value = json.read(body.bytes)
+        if adapter == .bedrock, value != nil || headers.errorType != nil {
+            return bedrockError(value, type: headers.errorType)
+        }
+        if let value {
             switch adapter {
             case .openAI, .azure, .anthropic: return openAIError(value)
             case .cohere: return cohereError(value, status: status)
             case .gemini: return geminiError(value)
+            case .bedrock: break
             }
         }
         let isPage = body.bytes.first == UInt8(ascii: "<")
@@ -187,6 +231,7 @@ public final class AnswerReader {
             case .anthropic: piece = try anthropic.read(event, by: json, in: arena)
             case .cohere: piece = try cohere.read(event, by: json, in: arena)
             case .gemini: piece = try gemini.read(event, by: json, in: arena)
+            case .bedrock: break
             }
             return true
         }
@@ -198,7 +243,19 @@ public final class AnswerReader {
         case .anthropic: piece = try anthropic.end(behind: events.rest(), by: json, in: arena)
         case .cohere: piece = try cohere.end(behind: events.rest(), by: json, in: arena)
         case .gemini: piece = try gemini.end(behind: events.rest(), by: json, in: arena)
+        case .bedrock: throw .cut
         }
+        return true
+    }
+
+    private func readFrame(in arena: Arena) throws(AnswerProblem) -> Bool {
+        if let event = try frames.next() {
+            piece = try bedrock.read(event, by: json, in: arena)
+            return true
+        }
+        guard isEnded else { return false }
+        if frames.isWithinFrame { throw .cut }
+        piece = try bedrock.end()
         return true
     }
 
@@ -217,6 +274,7 @@ public final class AnswerReader {
 /// What one event of a stream, or a whole answer, comes to.
 struct AnswerPiece {
     var answer: JunctionV1.CompleteResponse.View?
+    var embeddings: JunctionV1.EmbedResponse.View?
     var delta: JunctionV1.StreamResponse.View?
     var hasContent = false
     var usage: TokenUsage?
@@ -228,6 +286,10 @@ struct AnswerPiece {
         if let answer {
             self.answer = nil
             return .complete(answer)
+        }
+        if let embeddings {
+            self.embeddings = nil
+            return .embeddings(embeddings)
         }
         if let delta {
             self.delta = nil

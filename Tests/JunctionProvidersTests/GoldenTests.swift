@@ -100,16 +100,27 @@ private struct Golden {
     }
 
     var isStream: Bool { settings["stream"] == "yes" }
-    var body: [UInt8] { Array(theirAnswer[theirAnswer.range(of: "\n\n")!.upperBound...].utf8) }
+    var body: [UInt8] {
+        let text = theirAnswer[theirAnswer.range(of: "\n\n")!.upperBound...]
+        return theirAnswer.contains("application/vnd.amazon.eventstream") ? frames(text) : Array(text.utf8)
+    }
 
     private var deployment: (provider: ProviderSpec, model: String) {
         let (provider, model) = Registry.split(settings["deployment"]!)
         return (Registry.provider(named: provider)!, model)
     }
 
+    /// What a golden of embeddings asks.
+    private var embedding: JunctionV1.Embedding? { settings["embed"].map { embeddings[$0]! } }
+
     func writeRequest() throws -> String {
         let arena = Arena()
         let writer = BodyWriter()
+        if let embedding {
+            try writer.write(
+                embedding.view(in: arena), model: deployment.model, adapter: deployment.provider.adapter)
+            return writer.text
+        }
         let completion = try #require(requests[settings["request"]!])
         try writer.write(
             completion.view(in: arena), model: deployment.model, isStreaming: isStream,
@@ -125,6 +136,6 @@ private struct Golden {
         }
         return JunctionProvidersTests.read(
             pieces, status: Int(lines[0])!, fields: fields, adapter: deployment.provider.adapter,
-            isStreaming: isStream)
+            isStreaming: isStream, embeddingCount: embedding?.inputs.count)
     }
 }

@@ -341,6 +341,13 @@ static void pump(connection *c) {
              && c->plan.interval_us == 0);
 }
 
+static void add_json_answer(connection *c, buffer *body) {
+    append_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+                  body->length);
+    append(&c->out, body->bytes, body->length);
+    free(body->bytes);
+}
+
 static void start_answer(connection *c) {
     plan *p = &c->plan;
     c->phase = FLUSHING;
@@ -389,6 +396,12 @@ static void start_answer(connection *c) {
             pump(c);
             return;
         }
+        if (p->texts > 0) {
+            buffer body = {0};
+            add_embeddings(&body, p->texts, p->no_usage);
+            add_json_answer(c, &body);
+            break;
+        }
         buffer *answer = p->tools ? &tools_answer : p->no_usage ? &bare_answer : &whole_answer;
         if (p->cut_after >= 0) {
             count.cut++;
@@ -412,13 +425,6 @@ static void timer_fired(connection *c) {
         pump(c);
     }
     if (c->fd >= 0 && c->phase == IDLE) consume(c);
-}
-
-static void add_json_answer(connection *c, buffer *body) {
-    append_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                  body->length);
-    append(&c->out, body->bytes, body->length);
-    free(body->bytes);
 }
 
 /// GET: the reports, and `/options?name=value&…` which changes options while running.
@@ -529,6 +535,7 @@ static void answer_call(connection *c, const head_fields *fields, const char *bo
     c->plan = plan_call(fields->script, fields->script_length, model, model_length, streaming);
     const char *usage = streaming ? find_value(body, length, "\"include_usage\"", &value_length) : NULL;
     c->plan.include_usage = usage && value_length >= 4 && memcmp(usage, "true", 4) == 0;
+    c->plan.texts = count_texts(body, length);
     c->close_after = fields->close;
     if (c->plan.echo_key) {
         size_t kept = fields->authorization_length < sizeof c->key ? fields->authorization_length : sizeof c->key - 1;

@@ -41,6 +41,7 @@ typedef struct {
     int drip_bytes;       // so many bytes each 100 us; 0: at once
     bool streaming;
     bool include_usage;
+    int texts;            // to become embeddings; 0: a completion is asked for
 } plan;
 
 typedef struct {
@@ -89,6 +90,11 @@ typedef struct {
 void append(buffer *to, const void *bytes, size_t length);
 void append_format(buffer *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void append_json(buffer *to, const char *bytes, size_t length);
+
+/// How many texts a request wants as embeddings; 0: it is no such request.
+int count_texts(const char *body, size_t length);
+/// The embeddings of so many texts, as JSON.
+void add_embeddings(buffer *to, int texts, bool no_usage);
 
 /// Keeps a request for GET /requests; head and body as received.
 void record(const char *head, size_t head_length, const char *body, size_t body_length);
