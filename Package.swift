@@ -78,9 +78,10 @@ let package = Package(
             ], swiftSettings: pure),
 
         // What measures it.
+        .target(name: "AllocationCount", path: "tools/bench/routing/AllocationCount"),
         .executableTarget(
-            name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
-            swiftSettings: pure),
+            name: "routing-bench", dependencies: ["AllocationCount", "JunctionRouting"],
+            path: "tools/bench/routing", exclude: ["AllocationCount"], swiftSettings: pure),
 
         // What tests it.
         .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),

@@ -49,7 +49,8 @@ extension DeploymentReader {
         if let wrong = rules.defaults?.features.intersection(rules.untaken).fields.first {
             report.error(
                 params.place,
-                "The model does not take \(wrong), which this deployment sets. Remove it, or set drop_params.")
+                "The model does not take \(wrong), which this deployment sets. Remove it, or set drop_params."
+            )
         }
         return rules
     }

@@ -7,12 +7,8 @@ public struct Deployment: Sendable {
     public var id: String
     /// The name of its model group.
     public var modelGroup: String
-    /// Most tokens in a minute; nil: no limit.
-    public var tokensPerMinute: Int?
-    /// Most requests in a minute; nil: no limit.
-    public var requestsPerMinute: Int?
-    /// Most requests under way at a time; nil: no limit.
-    public var maxParallelRequests: Int?
+    /// What it takes at most.
+    public var limits: Limits
     /// Share of the calls under `simple-shuffle`, relative to the other deployments.
     public var weight: Double?
     /// Deployments of the lowest order are used while one of them is open; nil: after all that have one.
@@ -33,6 +29,10 @@ public struct Deployment: Sendable {
     public var maxInputTokens: Int?
     /// What it cannot give: a call that asks for any of it goes elsewhere.
     public var lacks: Features = []
+    /// The provider's name, which `RouterConfiguration.providerBudgets` go by.
+    public var provider = ""
+    /// Where it is; calls can ask for regions. nil: unknown, in none.
+    public var region: String?
 
     public init(
         id: String, modelGroup: String, tokensPerMinute: Int? = nil, requestsPerMinute: Int? = nil,
@@ -42,9 +42,9 @@ public struct Deployment: Sendable {
     ) {
         self.id = id
         self.modelGroup = modelGroup
-        self.tokensPerMinute = tokensPerMinute
-        self.requestsPerMinute = requestsPerMinute
-        self.maxParallelRequests = maxParallelRequests
+        limits = Limits(
+            tokensPerMinute: tokensPerMinute, requestsPerMinute: requestsPerMinute,
+            maxParallelRequests: maxParallelRequests)
         self.weight = weight
         self.order = order
         self.tags = tags
@@ -54,5 +54,21 @@ public struct Deployment: Sendable {
         self.cooldownTime = cooldownTime
         self.prices = prices
         self.maxInputTokens = maxInputTokens
+    }
+
+    /// `limits.tokensPerMinute`
+    public var tokensPerMinute: Int? {
+        get { limits.tokensPerMinute }
+        set { limits.tokensPerMinute = newValue }
+    }
+    /// `limits.requestsPerMinute`
+    public var requestsPerMinute: Int? {
+        get { limits.requestsPerMinute }
+        set { limits.requestsPerMinute = newValue }
+    }
+    /// `limits.maxParallelRequests`
+    public var maxParallelRequests: Int? {
+        get { limits.maxParallelRequests }
+        set { limits.maxParallelRequests = newValue }
     }
 }

@@ -35,20 +35,26 @@ enum Question {
         if case .embedding(let embedding) = self { embedding.inputs.count } else { nil }
     }
 
-    /// The tokens that it is expected to use, before it is sent.
-    var estimatedTokens: Int {
+    /// What it asks for that not every deployment takes.
+    var features: Features {
         switch self {
-        case .completion(let completion, _): JunctionService.estimatedTokens(completion)
-        case .embedding: estimatedPromptTokens
+        case .completion(let completion, _): Features(of: completion)
+        case .embedding(let embedding): Features(of: embedding)
         }
     }
 
-    /// The tokens of its prompt alone.
-    var estimatedPromptTokens: Int {
+    /// How large it is, before it is sent.
+    var size: CallSize {
         switch self {
-        case .completion(let completion, _): JunctionService.estimatedPromptTokens(completion)
-        case .embedding(let embedding): JunctionService.estimatedPromptTokens(embedding)
+        case .completion(let completion, _): JunctionService.size(of: completion)
+        case .embedding(let embedding): JunctionService.size(of: embedding)
         }
+    }
+
+    /// The tokens of its prompt as a person would guess them, neither high nor low.
+    var estimatedPromptTokens: Int {
+        let size = size
+        return size.tokens + tokens(ofBytes: size.asciiBytes + size.otherBytes)
     }
 }
 

@@ -44,13 +44,15 @@ final class RouterService: RouterServiceServer {
                 throw unknownModel(model, field: "\(question.field).model")
             }
             var traits = CallTraits(
-                modelGroup: group, estimatedTokens: question.estimatedTokens,
-                isStreaming: question.isStreaming)
+                modelGroup: group, estimatedTokens: 0, isStreaming: question.isStreaming)
+            traits.size = question.size
+            traits.features = question.features
             traits.deadline = rpc.deadline.map(worker.instant) ?? worker.now + worker.server.defaultDeadline
             var overrides: [ProviderTarget] = []
             if let routing {
                 traits.numRetries = routing.numRetries.map(Int.init)
                 traits.tags = routing.tags.map { String($0) }
+                traits.regions = routing.regions.map { String($0) }
                 traits.disableFallbacks = routing.disableFallbacks
                 for (index, fallback) in routing.fallbacks.enumerated() {
                     let field = "routing.fallbacks[\(index)]"

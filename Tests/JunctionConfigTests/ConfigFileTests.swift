@@ -120,19 +120,23 @@ import Testing
         #expect(made.router.deployments[0].maxInputTokens == window)
     }
 
-    @Test(arguments: [
-        ("model: o3", "", [.temperature, .stop, .embeddings], [], []),
-        ("model: o3, drop_params: true", "", .embeddings, [.temperature, .stop], []),
-        ("model: o3, allowed_openai_params: [stop]", "", .temperature, [], .stop),
-        ("model: o3, drop_params: true, allowed_openai_params: [stop]", "", .embeddings, .temperature, .stop),
-        ("model: gpt-4o, additional_drop_params: [seed]", "", [], .seed, []),
-        ("model: mistral/x", "", .logprobs, .user, []),
-        ("model: anthropic/x", "", [.embeddings, .seed], [], []),
-        ("model: text-embedding-3-small", "", .completions, [], []),
-        ("model: nobody-knows", "mode: embedding", .completions, [], []),
-        ("model: text-embedding-3-small", "mode: chat", .embeddings, [], []),
-        ("model: anthropic/x, mock_response: Hi", "", [], [], []),
-    ] as [(String, String, Features, Features, Features)])
+    @Test(
+        arguments: [
+            ("model: o3", "", [.temperature, .stop, .embeddings], [], []),
+            ("model: o3, drop_params: true", "", .embeddings, [.temperature, .stop], []),
+            ("model: o3, allowed_openai_params: [stop]", "", .temperature, [], .stop),
+            (
+                "model: o3, drop_params: true, allowed_openai_params: [stop]", "", .embeddings, .temperature,
+                .stop
+            ),
+            ("model: gpt-4o, additional_drop_params: [seed]", "", [], .seed, []),
+            ("model: mistral/x", "", .logprobs, .user, []),
+            ("model: anthropic/x", "", [.embeddings, .seed], [], []),
+            ("model: text-embedding-3-small", "", .completions, [], []),
+            ("model: nobody-knows", "mode: embedding", .completions, [], []),
+            ("model: text-embedding-3-small", "mode: chat", .embeddings, [], []),
+            ("model: anthropic/x, mock_response: Hi", "", [], [], []),
+        ] as [(String, String, Features, Features, Features)])
     func parametersAreRefusedDroppedOrPassedOn(
         params: String, info: String, untaken: Features, dropped: Features, passed: Features
     ) throws {

@@ -63,23 +63,27 @@ struct ParametersTests {
         withExtendedLifetime(arena) {}
     }
 
-    @Test(arguments: [
-        ("openai/gpt-4o", []), ("openai/gpt-4.1-mini", []), ("azure/my-own", []),
-        ("openai/o1", [.temperature, .topP, .logprobs, .logitBias, .presencePenalty]),
-        ("openai/o3-mini", [.temperature]), ("openai/o3", [.temperature, .stop]),
-        ("openai/gpt-5-mini-2025-08-07", [.temperature, .stop]),
-        ("openai/gpt-5.2", [.stop, .presencePenalty]), ("openai/gpt-6-sol", [.samplingWhileReasoning, .stop]),
-        ("anthropic/claude-sonnet-4-5", [.n, .seed, .jsonObject, .embeddings, .highTemperature]),
-        ("anthropic/claude-opus-4-7", [.temperature, .topP, .seed]),
-        ("bedrock/us.anthropic.claude-opus-5", [.temperature, .seed]),
-        ("cohere/command-a", [.n, .logprobs, .toolChoiceFunction]),
-        ("gemini/gemini-2.5-pro", [.logitBias]), ("gemini/gemini-3-flash", [.logitBias, .presencePenalty]),
-        ("groq/llama", [.n, .logitBias, .embeddings]), ("mistral/mistral-large-latest", [.logprobs, .user]),
-        ("xai/grok-4.5", [.stop, .frequencyPenalty]), ("perplexity/sonar", [.tools, .seed]),
-        ("deepseek/deepseek-chat", [.n, .jsonSchema]), ("ollama/llama3", [.n, .toolChoice]),
-        ("cohere/embed-english-v3.0", [.dimensions]), ("openai/text-embedding-ada-002", [.dimensions]),
-        ("hosted_vllm/o3", []), ("custom_openai/gpt-5", []),
-    ] as [(String, Features)])
+    @Test(
+        arguments: [
+            ("openai/gpt-4o", []), ("openai/gpt-4.1-mini", []), ("azure/my-own", []),
+            ("openai/o1", [.temperature, .topP, .logprobs, .logitBias, .presencePenalty]),
+            ("openai/o3-mini", [.temperature]), ("openai/o3", [.temperature, .stop]),
+            ("openai/gpt-5-mini-2025-08-07", [.temperature, .stop]),
+            ("openai/gpt-5.2", [.stop, .presencePenalty]),
+            ("openai/gpt-6-sol", [.samplingWhileReasoning, .stop]),
+            ("anthropic/claude-sonnet-4-5", [.n, .seed, .jsonObject, .embeddings, .highTemperature]),
+            ("anthropic/claude-opus-4-7", [.temperature, .topP, .seed]),
+            ("bedrock/us.anthropic.claude-opus-5", [.temperature, .seed]),
+            ("cohere/command-a", [.n, .logprobs, .toolChoiceFunction]),
+            ("gemini/gemini-2.5-pro", [.logitBias]),
+            ("gemini/gemini-3-flash", [.logitBias, .presencePenalty]),
+            ("groq/llama", [.n, .logitBias, .embeddings]),
+            ("mistral/mistral-large-latest", [.logprobs, .user]),
+            ("xai/grok-4.5", [.stop, .frequencyPenalty]), ("perplexity/sonar", [.tools, .seed]),
+            ("deepseek/deepseek-chat", [.n, .jsonSchema]), ("ollama/llama3", [.n, .toolChoice]),
+            ("cohere/embed-english-v3.0", [.dimensions]), ("openai/text-embedding-ada-002", [.dimensions]),
+            ("hosted_vllm/o3", []), ("custom_openai/gpt-5", []),
+        ] as [(String, Features)])
     func knowsWhatAModelDoesNotTake(deployment: String, some: Features) throws {
         let (provider, model) = Registry.split(deployment)
         let untaken = try #require(Registry.provider(named: provider)).untaken(by: model)
