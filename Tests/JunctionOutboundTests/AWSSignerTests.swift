@@ -34,7 +34,8 @@ struct AWSSignerTests {
         lent.sessionToken = "IQoJb3JpZ2luX2VjE=="
         let made = lines(lent, path: "/model/a%2Fb/converse-stream", body: "", at: 951_868_799)
         #expect(made[0] == "x-amz-date: 20000229T235959Z")
-        #expect(made[1].hasSuffix("x-amz-date;x-amz-security-token, Signature=4db916f7f279b6df2d53adf339ce8005be5a0f8987c0799f006591c704353ea1"))
+        let signature = "4db916f7f279b6df2d53adf339ce8005be5a0f8987c0799f006591c704353ea1"
+        #expect(made[1].hasSuffix("x-amz-date;x-amz-security-token, Signature=" + signature))
         #expect(made[2] == "x-amz-security-token: IQoJb3JpZ2luX2VjE==")
     }
 
