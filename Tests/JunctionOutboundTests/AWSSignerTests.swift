@@ -9,7 +9,8 @@ struct AWSSignerTests {
         accessKeyID: "AKIDEXAMPLE", secretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
         region: "us-east-1", service: "bedrock")
 
-    private func lines(_ credentials: AWSCredentials, path: String, body: String, at time: Int64) -> [String] {
+    private func lines(_ credentials: AWSCredentials, path: String, body: String, at time: Int64) -> [String]
+    {
         let signer = AWSSigner(
             credentials, host: "bedrock-runtime.us-east-1.amazonaws.com", path: path,
             contentType: "application/json")
