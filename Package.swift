@@ -82,6 +82,11 @@ let package = Package(
             name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
             swiftSettings: pure),
 
+        .executableTarget(
+            name: "translation-bench",
+            dependencies: ["JunctionMessages", "JunctionProtobuf", "JunctionProviders"],
+            path: "tools/bench/translation", swiftSettings: common),
+
         // What tests it.
         .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),
         .target(

@@ -140,6 +140,17 @@ enum Schema {
             KeySpec("organization", .text),
             KeySpec("extra_headers", .secretMap),
             KeySpec("headers", .secretMap),
+            // How Amazon and Microsoft are signed in to.
+            KeySpec("aws_access_key_id", .secret),
+            KeySpec("aws_secret_access_key", .secret),
+            KeySpec("aws_session_token", .secret),
+            KeySpec("aws_region_name", .text),
+            KeySpec("aws_bedrock_runtime_endpoint", .text),
+            KeySpec("azure_ad_token", .secret),
+            KeySpec("tenant_id", .text),
+            KeySpec("client_id", .text),
+            KeySpec("client_secret", .secret),
+            KeySpec("azure_scope", .text),
             // How much, how long, how often.
             KeySpec("tpm", .integer(limit)),
             KeySpec("rpm", .integer(limit)),
@@ -176,12 +187,13 @@ enum Schema {
             note: "a call's parameters are sent as they are, whatever the provider takes"
         )
         + unused(
-            "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region_name",
             "aws_session_name", "aws_profile_name", "aws_role_name", "aws_web_identity_token",
-            "aws_sts_endpoint", "aws_bedrock_runtime_endpoint", "vertex_project", "vertex_location",
-            "vertex_credentials", "azure_ad_token", "azure_username", "azure_password", "azure_scope",
-            "tenant_id", "client_id", "client_secret", "watsonx_region_name", "s3_bucket_name",
-            "litellm_credential_name",
+            "aws_sts_endpoint", "aws_external_id",
+            note: "Junction borrows no role of Amazon's; give aws_access_key_id and aws_secret_access_key"
+        )
+        + unused(
+            "vertex_project", "vertex_location", "vertex_credentials", "azure_username", "azure_password",
+            "watsonx_region_name", "s3_bucket_name", "litellm_credential_name",
             note: "this way to sign in to a provider is not supported; use api_key"
         )
         + unused(

@@ -36,6 +36,7 @@ struct ModuleTests {
         "CUV": ["Sources/JunctionTransport/EventLoop.swift"],
         "CNghttp2": ["Sources/JunctionTransport/HTTP2Session.swift"],
         "CCurl": ["Sources/JunctionOutbound/Curl.swift"],
+        "CCrypto": ["Sources/JunctionOutbound/AWSSigner.swift"],
         "CHiredis": ["Sources/JunctionOutbound/RedisReader.swift"],
         "COpenSSL": ["Sources/JunctionOutbound/TLS.swift"],
         "CJSON": [
