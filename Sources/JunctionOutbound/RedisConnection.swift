@@ -27,6 +27,7 @@ final class RedisConnection: Flushable {
         var mustBeMaster = false
         var timeout: Duration
         var connectTimeout: Duration
+        var idleTime: Duration
     }
 
     private enum Phase { case connecting, encrypting, signingIn, ready, ended }
@@ -68,7 +69,8 @@ final class RedisConnection: Flushable {
         deadline = loop.schedule(after: setup.timeout) { [unowned self] in giveUpLate() }
         deadline?.cancel()
         connectDeadline = loop.schedule(after: setup.connectTimeout) { [unowned self] in
-            end(RedisFailure(.unavailable, "\(setup.address) did not answer in \(setup.connectTimeout)"))
+            let what = phase == .encrypting ? "did not agree on TLS" : "did not answer"
+            end(RedisFailure(.unavailable, "\(setup.address) \(what) in \(setup.connectTimeout)"))
         }
     }
 
