@@ -168,7 +168,8 @@ private struct RedisReader {
                     entry("ssl")!.place,
                     isUnix
                         ? "A socket of this machine is not encrypted. Remove this key."
-                        : "\(name("url")) begins with redis://, which is in clear. Let it begin with rediss://.")
+                        : "\(name("url")) begins with redis://, which is in clear. Let it begin with rediss://."
+                )
                 return
             }
             redis.tls = RedisConfiguration.TLS()
@@ -291,7 +292,8 @@ private struct RedisReader {
 /// What is wrong with the name of a host, for a person.
 func hostFault(_ host: String) -> String? {
     if host.contains("://") { return "Expected a host name or an address. A URL belongs under redis_url." }
-    let isWrong = host.isEmpty || host.count { $0 == ":" } == 1
+    let isWrong =
+        host.isEmpty || host.count { $0 == ":" } == 1
         || host.contains { $0.isWhitespace || "/[]@".contains($0) }
     return isWrong ? "Expected a host name or an address, as in localhost or ::1, without a port." : nil
 }

@@ -110,8 +110,7 @@ public final class RedisClient {
         _ write: (inout RedisCommand) -> Void
     ) {
         command.clear()
-        command.append("EVALSHA")
-        command.append(script.sha1)
+        command.append(script)
         command.append(keyCount)
         write(&command)
         deliver(RedisCall(completion: completion, script: script))

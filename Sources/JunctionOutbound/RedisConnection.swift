@@ -56,7 +56,7 @@ final class RedisConnection: Flushable {
     /// Scripts loaded here, and which command did it.
     private var loads: [String: Int] = [:]
     private var steps: ArraySlice<Step> = []
-    private var signIn: ArraySlice<UInt8> = []
+    private var signIn: [UInt8] = []
     private var deadline: Timer?
     private var connectDeadline: Timer?
     private(set) var bytesReadAt: ContinuousClock.Instant
@@ -150,7 +150,7 @@ final class RedisConnection: Flushable {
         if setup.database != 0 { add(.select, ["SELECT", .integer(setup.database)]) }
         if setup.mustBeMaster { add(.role, ["ROLE"]) }
         add(.ping, ["PING"])
-        signIn = bytes[...]
+        signIn = bytes
         self.steps = steps[...]
         write()
     }
@@ -235,12 +235,12 @@ final class RedisConnection: Flushable {
         switch phase {
         case .signingIn:
             while !signIn.isEmpty {
-                guard let count = write(signIn) else { return }
+                guard let count = write(signIn, from: 0) else { return }
                 signIn.removeFirst(count)
             }
         case .ready:
             while writtenEnd < output.count {
-                guard let count = write(output[writtenEnd...]) else { return }
+                guard let count = write(output, from: writtenEnd) else { return }
                 writtenEnd += count
             }
         case .connecting, .encrypting, .ended: return
@@ -249,9 +249,9 @@ final class RedisConnection: Flushable {
     }
 
     /// Nil: nothing more can be written now.
-    private func write(_ bytes: ArraySlice<UInt8>) -> Int? {
+    private func write(_ bytes: [UInt8], from start: Int) -> Int? {
         writeCount += 1
-        switch bytes.withUnsafeBytes({ socket!.write($0) }) {
+        switch bytes.withUnsafeBytes({ socket!.write(UnsafeRawBufferPointer(rebasing: $0[start...])) }) {
         case .moved(let count): return count
         case .mustWait: return nil
         case .ended(let message):

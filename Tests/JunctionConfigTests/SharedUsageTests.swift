@@ -62,11 +62,12 @@ import Testing
         #expect(shared.redis.tls == RedisConfiguration.TLS())
     }
 
-    @Test(arguments: [
-        ("redis://h", "h", 6379, nil, nil, 0), ("redis://h:1/2", "h", 1, nil, nil, 2),
-        ("rediss://:p%40ss@[::1]:7", "::1", 7, nil, "p@ss", 0),
-        ("REDISS://u%3a:p:q@h/?db=4", "h", 6379, "u:", "p:q", 4),
-    ] as [(String, String, Int, String?, String?, Int)])
+    @Test(
+        arguments: [
+            ("redis://h", "h", 6379, nil, nil, 0), ("redis://h:1/2", "h", 1, nil, nil, 2),
+            ("rediss://:p%40ss@[::1]:7", "::1", 7, nil, "p@ss", 0),
+            ("REDISS://u%3a:p:q@h/?db=4", "h", 6379, "u:", "p:q", 4),
+        ] as [(String, String, Int, String?, String?, Int)])
     func aURLIsTakenApart(
         _ url: String, _ host: String, _ port: Int, _ user: String?, _ password: String?, _ database: Int
     ) throws {
