@@ -1,9 +1,9 @@
 // Makes `SharedUsageConfiguration` of what `router_settings` says about Redis and `junction_settings` about
 // sharing. LiteLLM's Router takes Redis' address and password by keys that begin with `redis_`, and all else
-// that its client knows (redis-py, "Redis" and "from_url") under `cache_kwargs`: here either place takes both.
+// that its client knows (redis-py, "Redis" and "from_url") under `cache_kwargs`: here both take both.
 
 extension Schema {
-    /// What is known of Redis: under `router_settings` with `redis_` before it, under `cache_kwargs` as it is.
+    /// What is known of Redis: under `router_settings` after `redis_`, under `cache_kwargs` as it is.
     static let redisKeys: [KeySpec] = [
         KeySpec("url", .secret),
         KeySpec("host", .text),
@@ -168,7 +168,7 @@ private struct RedisReader {
                     entry("ssl")!.place,
                     isUnix
                         ? "A socket of this machine is not encrypted. Remove this key."
-                        : "\(name("url")) begins with redis://, which is in clear. Let it begin with rediss://."
+                        : "\(name("url")) begins with redis://, which is in clear. Write rediss://."
                 )
                 return
             }
@@ -198,7 +198,7 @@ private struct RedisReader {
 
     // MARK: URLs
 
-    /// `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, `rediss://…`, or `unix://[…@]/PATH`; a query may
+    /// `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, `rediss://…` or `unix://[…@]/PATH`; a query may
     /// hold `db` and the keys of TLS. No message shows any of it.
     private func configuration(of url: Secret, report: inout Report) -> RedisConfiguration? {
         let place = entry("url")!.place

@@ -1,5 +1,5 @@
-// One connection to one Redis server, from the first packet to the last: it encrypts, signs in, sends what came
-// in a turn of the loop by one write, and matches replies to commands. It does not come back once it has ended.
+// One connection to one Redis server, from the first packet to the last: it encrypts, signs in, sends what
+// came in a turn of the loop by one write, and matches replies to commands. It does not come back.
 import Glibc
 import JunctionTransport
 
