@@ -81,6 +81,9 @@ let package = Package(
         .executableTarget(
             name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
             swiftSettings: pure),
+        .executableTarget(
+            name: "redis-bench", dependencies: ["JunctionOutbound", "JunctionTransport"],
+            path: "tools/bench/redis", swiftSettings: common),
 
         .executableTarget(
             name: "translation-bench",
