@@ -129,6 +129,22 @@ import Testing
         #expect(!fake.received[0].contains("GET"))
     }
 
+    @Test func whatWasGivenUpBeforeTheConnectionStoodIsNotSent() {
+        let fake = FakeRedis(loop: harness.loop) { fake, index, text in
+            if text.contains("GET") { fake.write(":2\r\n", to: index) }
+        }
+        let client = RedisClient(harness.loop, fake.address, timeout: .milliseconds(200))
+        client.send(["GET", "a"], completion: replies.completion)
+        harness.when(replies.failures.map(\.kind) == [.timeout] && fake.openCount == 1) {
+            client.send(["GET", "b"], completion: replies.completion)
+            fake.write("+OK\r\n+PONG\r\n", to: 0)
+        }
+        harness.when(replies.count == 2)
+        harness.run()
+        #expect(replies.values == [.integer(2)])
+        #expect(fake.received[0].hasSuffix("PING\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n"))
+    }
+
     @Test(arguments: [
         "HTTP/1.1 400 Bad Request\r\n\r\n", "+OK\r\n+PONG\r\n:1\r\n", "+OK\r\n+PONG\r\n*99999999\r\n",
         "+OK\r\n+PONG\r\n\u{0}",
