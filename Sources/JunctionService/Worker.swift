@@ -23,8 +23,8 @@ final class Worker {
     private let origin: ContinuousClock.Instant
     private let json = JSONReader()
     private var tokenSources: [EntraSettings: TokenSource] = [:]
-    private var idleReaders: [AnswerReader] = []
-    private static let idleReadersMax = 256
+    private var idleAttempts: [AttemptInFlight] = []
+    private static let idleAttemptsMax = 256
 
     /// - Parameter origin: the moment that the routing core counts from; earlier than any call, and the same
     ///   for all workers of a router.
@@ -60,9 +60,11 @@ final class Worker {
         return source
     }
 
-    func takeReader() -> AnswerReader { idleReaders.popLast() ?? AnswerReader(json: json) }
+    func takeAttempt() -> AttemptInFlight {
+        idleAttempts.popLast() ?? AttemptInFlight(worker: self, json: json)
+    }
 
-    func giveBack(_ reader: AnswerReader) {
-        if idleReaders.count < Worker.idleReadersMax { idleReaders.append(reader) }
+    func giveBack(_ attempt: AttemptInFlight) {
+        if idleAttempts.count < Worker.idleAttemptsMax { idleAttempts.append(attempt) }
     }
 }
