@@ -1,9 +1,9 @@
-// Signs requests to Amazon's services (Signature Version 4). The only file that knows libcrypto. Source:
+// Signs requests to Amazon's services (Signature Version 4). Source:
 // docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html.
 //
 // Not by libcurl's CURLOPT_AWS_SIGV4: 7.88.1 signs paths as they stand, where every service but S3 wants them
 // encoded once more (a model's id has a colon), and signs `Expect:`, which it then does not send.
-internal import CCrypto
+internal import COpenSSL
 import Glibc
 
 /// Who signs, and for what.

@@ -83,13 +83,12 @@ def provider(start):
     return start(Bedrock, {})
 
 
-def router(start, provider, base="", settings=None, environment=None, **parameters):
+def router(start, provider, base="", environment=None, **parameters):
     parameters = {"model": f"bedrock/{MODEL}", "api_base": provider.base + base, **KEYS, **parameters}
-    group = {"model_name": "claude", "litellm_params": {k: v for k, v in parameters.items() if v is not None}}
-    return start(
-        Junction, [group], {"num_retries": 0, "disable_cooldowns": True, **(settings or {})},
-        **({"environment": environment} if environment else {}),
-    )
+    given = {key: value for key, value in parameters.items() if value is not None}
+    group = {"model_name": "claude", "litellm_params": given}
+    settings = {"num_retries": 0, "disable_cooldowns": True}
+    return start(Junction, [group], settings, environment=environment)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +157,7 @@ def test_frames_are_botocores():
 
 def test_an_api_key_is_a_bearer(start, caller_of, provider):
     provider.answers = {path(MODEL): (200, WHOLE)}
-    caller = caller_of(router(start, provider, api_key="bedrock-api-key-1", aws_access_key_id=None,
-                              aws_secret_access_key=None))
+    caller = caller_of(router(start, provider, **dict.fromkeys(KEYS), api_key="bedrock-api-key-1"))
     assert caller.complete("claude").choices[0].message.content == "Hi."
     _, headers, _ = provider.requests[0]
     assert headers["authorization"] == "Bearer bedrock-api-key-1" and "x-amz-date" not in headers
@@ -183,3 +181,45 @@ def test_reasoning_comes_back_signed(start, caller_of, provider):
     again = pb.Completion(model="claude", messages=messages, tools=tools)
     caller.stub.Complete(pb.CompleteRequest(completion=again), timeout=30)
     assert provider.requests[1][2]["messages"][1] == {"role": "assistant", "content": [reasoning, call]}
+
+
+def test_the_environment_signs_in(start, caller_of, provider):
+    provider.answers = {path(MODEL): (200, WHOLE)}
+    environment = {
+        "AWS_BEDROCK_RUNTIME_ENDPOINT": provider.base,
+        "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": KEYS["aws_secret_access_key"],
+        "AWS_SESSION_TOKEN": "lent",
+        "AWS_REGION": "ap-south-1",
+        "AWS_BEARER_TOKEN_BEDROCK": "",
+    }
+    none = dict.fromkeys(["api_base", *KEYS])
+    caller = caller_of(router(start, provider, environment=environment, **none))
+    caller.complete("claude")
+    _, headers, _ = provider.requests[0]
+    assert headers["x-amz-security-token"] == "lent" and "/ap-south-1/bedrock/" in headers["authorization"]
+    assert headers["authorization"].endswith(signature(provider, 0, "ap-south-1")[1])
+
+
+def test_an_api_key_of_the_environment_ranks_above_its_pair(start, caller_of, provider):
+    provider.answers = {path(MODEL): (200, WHOLE)}
+    environment = {
+        "AWS_BEDROCK_RUNTIME_ENDPOINT": provider.base,
+        "AWS_ACCESS_KEY_ID": "AKID",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_BEARER_TOKEN_BEDROCK": "key-1",
+    }
+    none = dict.fromkeys(["api_base", *KEYS])
+    caller_of(router(start, provider, environment=environment, **none)).complete("claude")
+    assert provider.requests[0][1]["authorization"] == "Bearer key-1"
+
+
+def test_a_callers_key_is_never_signed_with_ours(start, caller_of, provider):
+    provider.answers = {path(MODEL): (429, {"message": "Too many requests"})}
+    caller = caller_of(router(start, provider, aws_session_token="lent"))
+    override = pb.Fallback(override=pb.DeploymentOverride(api_key="theirs"))
+    caller.error("claude", routing=pb.Routing(fallbacks=[override]))
+    ours, theirs = (headers for _, headers, _ in provider.requests)
+    assert ours["x-amz-security-token"] == "lent" and ours["authorization"].startswith("AWS4-")
+    assert theirs["authorization"] == "Bearer theirs"
+    assert not [name for name in theirs if name.startswith("x-amz-")]

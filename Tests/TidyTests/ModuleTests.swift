@@ -36,9 +36,8 @@ struct ModuleTests {
         "CUV": ["Sources/JunctionTransport/EventLoop.swift"],
         "CNghttp2": ["Sources/JunctionTransport/HTTP2Session.swift"],
         "CCurl": ["Sources/JunctionOutbound/Curl.swift"],
-        "CCrypto": ["Sources/JunctionOutbound/AWSSigner.swift"],
         "CHiredis": ["Sources/JunctionOutbound/RedisReader.swift"],
-        "COpenSSL": ["Sources/JunctionOutbound/TLS.swift"],
+        "COpenSSL": ["Sources/JunctionOutbound/AWSSigner.swift", "Sources/JunctionOutbound/TLS.swift"],
         "CJSON": [
             "Sources/JunctionProviders/JSONReader.swift", "Sources/JunctionProviders/JSONWriter.swift",
         ],

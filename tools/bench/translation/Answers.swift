@@ -3,7 +3,8 @@
 import JunctionProviders
 
 private func quoted(_ text: String) -> String {
-    "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n") + "\""
+    "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+        + "\""
 }
 
 /// The text in 64 pieces, each as a JSON string.
@@ -23,15 +24,25 @@ func whole(_ adapter: Adapter) -> [UInt8] {
     let body =
         switch adapter {
         case .openAI, .azure:
-            #"{"id":"chatcmpl-123","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":\#(content)},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}}"#
+            #"{"id":"chatcmpl-123","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"#
+                + #""message":{"role":"assistant","content":\#(content)},"finish_reason":"stop"}],"#
+                + #""usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}}"#
         case .anthropic:
-            #"{"id":"msg_01","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":\#(content)}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":12}}"#
+            #"{"id":"msg_01","type":"message","role":"assistant","model":"m","#
+                + #""content":[{"type":"text","text":\#(content)}],"stop_reason":"end_turn","#
+                + #""stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":12}}"#
         case .cohere:
-            #"{"id":"c1","finish_reason":"COMPLETE","message":{"role":"assistant","content":[{"type":"text","text":\#(content)}]},"usage":{"billed_units":{"input_tokens":9,"output_tokens":12},"tokens":{"input_tokens":9,"output_tokens":12}}}"#
+            #"{"id":"c1","finish_reason":"COMPLETE","message":{"role":"assistant","#
+                + #""content":[{"type":"text","text":\#(content)}]},"#
+                + #""usage":{"tokens":{"input_tokens":9,"output_tokens":12}}}"#
         case .gemini:
-            #"{"candidates":[{"content":{"parts":[{"text":\#(content)}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":12,"totalTokenCount":21},"modelVersion":"m","responseId":"r"}"#
+            #"{"candidates":[{"content":{"parts":[{"text":\#(content)}],"role":"model"},"#
+                + #""finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":9,"#
+                + #""candidatesTokenCount":12,"totalTokenCount":21},"modelVersion":"m","responseId":"r"}"#
         case .bedrock:
-            #"{"metrics":{"latencyMs":1},"output":{"message":{"content":[{"text":\#(content)}],"role":"assistant"}},"stopReason":"end_turn","usage":{"inputTokens":9,"outputTokens":12,"totalTokens":21}}"#
+            #"{"metrics":{"latencyMs":1},"output":{"message":{"content":[{"text":\#(content)}],"#
+                + #""role":"assistant"}},"stopReason":"end_turn","#
+                + #""usage":{"inputTokens":9,"outputTokens":12,"totalTokens":21}}"#
         }
     return Array(body.utf8)
 }
@@ -44,7 +55,8 @@ func stream(_ adapter: Adapter) -> [[UInt8]] {
             event(#"{\#(head)"choices":[{"index":0,"delta":{"content":\#($0)},"finish_reason":null}]}"#)
         } + [
             event(#"{\#(head)"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#),
-            event(#"{\#(head)"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":12}}"#), event("[DONE]"),
+            event(#"{\#(head)"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":12}}"#),
+            event("[DONE]"),
         ]
     case .anthropic:
         let start = #"{"id":"msg_01","type":"message","role":"assistant","model":"m","content":[]}"#
@@ -68,7 +80,8 @@ func stream(_ adapter: Adapter) -> [[UInt8]] {
         let usage = #""usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":12,"totalTokenCount":21}"#
         return pieces.map { piece in
             event(
-                #"{"candidates":[{"content":{"parts":[{"text":\#(piece)}],"role":"model"},"index":0}],\#(usage),"modelVersion":"m","responseId":"r"}"#
+                #"{"candidates":[{"content":{"parts":[{"text":\#(piece)}],"role":"model"},"index":0}],\#(usage),"#
+                    + #""modelVersion":"m","responseId":"r"}"#
             )
         } + [event(#"{"candidates":[{"finishReason":"STOP","index":0}],\#(usage)}"#)]
     case .bedrock:

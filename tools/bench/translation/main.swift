@@ -6,7 +6,8 @@ import JunctionProviders
 
 /// 4 KB of prose with a line end and a quotation mark now and then, as models write it.
 let text = String(
-    (0..<64).map { "\($0). The quick \"brown\" fox jumps over the lazy dog; né à Paris.\n" }.joined().prefix(4000))
+    (0..<64).map { "\($0). The quick \"brown\" fox jumps over the lazy dog; né à Paris.\n" }.joined().prefix(
+        4000))
 
 func completion() -> JunctionV1.Completion {
     func message(_ role: JunctionV1.Role, _ content: Substring) -> JunctionV1.Message {
@@ -34,13 +35,13 @@ func completion() -> JunctionV1.Completion {
     return completion
 }
 
-/// Microseconds a turn of `work`, the best of seven rounds: what other processes take is not ours.
+/// Microseconds a turn of `work`, the best of forty rounds: what other processes take is not ours.
 func measure(_ work: () -> Void) -> Double {
     var best = Double.infinity
-    for _ in 0..<7 {
+    for _ in 0..<40 {
         let start = ContinuousClock.now
-        for _ in 0..<2000 { work() }
-        best = min(best, (ContinuousClock.now - start) / .microseconds(2000))
+        for _ in 0..<300 { work() }
+        best = min(best, (ContinuousClock.now - start) / .microseconds(300))
     }
     return best
 }

@@ -1,3 +1,0 @@
-#pragma once
-#include <openssl/hmac.h>
-#include <openssl/sha.h>
