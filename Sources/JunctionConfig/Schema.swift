@@ -171,6 +171,9 @@ enum Schema {
             KeySpec("tags", .textList),
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
+            KeySpec("cache_read_input_token_cost", .number(price)),
+            KeySpec("cache_creation_input_token_cost", .number(price)),
+            KeySpec("base_model", .text),
             // What is done to the request.
             KeySpec("extra_body", .object),
             KeySpec("ssl_verify", .boolean),
@@ -204,10 +207,10 @@ enum Schema {
         + unused(
             "input_cost_per_second", "output_cost_per_second", "input_cost_per_character",
             "output_cost_per_character", "input_cost_per_pixel", "output_cost_per_pixel",
-            "cache_read_input_token_cost", "cache_creation_input_token_cost", "max_budget", "budget_duration",
+            "max_budget", "budget_duration",
             "default_api_key_tpm_limit", "default_api_key_rpm_limit", "max_file_size_mb",
             "use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices", "model_info",
-            "base_model", "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
+            "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
             "supports_system_message", "configurable_clientside_auth_params", "region_name",
             "auto_router_config_path", "auto_router_config",
             "auto_router_default_model", "auto_router_embedding_model", "litellm_trace_id", "cache",
@@ -222,7 +225,10 @@ enum Schema {
             KeySpec("max_tokens", .integer(1...1_000_000_000)),
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
-        ] + ignored("mode", "base_model", "tier", "max_output_tokens")
+            KeySpec("cache_read_input_token_cost", .number(price)),
+            KeySpec("cache_creation_input_token_cost", .number(price)),
+            KeySpec("base_model", .text),
+        ] + ignored("mode", "tier", "max_output_tokens")
 
     private static let router: [KeySpec] =
         [

@@ -74,6 +74,10 @@ public struct DeploymentConfiguration: Sendable {
     public var extraBodyJSON: String?
     /// Not nil: answered inside the service, no provider is called.
     public var mock: MockSettings?
+    /// What its tokens cost: as configured, else by the table.
+    public var prices = TokenPrices()
+    /// What the table says of its model.
+    public var facts: ModelFacts?
 
     /// The provider as answers and tables name it.
     public var providerName: String { mock == nil ? provider.name : "mock" }
