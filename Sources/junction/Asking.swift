@@ -135,7 +135,7 @@ struct Asking: ParsableArguments {
 }
 
 /// An address in its two parts; an IPv6 host stands in brackets.
-func destination(of address: String) throws -> (host: String, port: Int) {
+func destination(of address: String, option: String = "--address") throws -> (host: String, port: Int) {
     let colon = address.lastIndex(of: ":") ?? address.startIndex
     var host = address[..<colon]
     let port = Int(address[colon...].dropFirst()) ?? 0
@@ -146,7 +146,7 @@ func destination(of address: String) throws -> (host: String, port: Int) {
     }
     guard !host.isEmpty, (1...65535).contains(port) else {
         throw ValidationError(
-            "--address must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
+            "\(option) must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
     }
     return (String(host), port)
 }
