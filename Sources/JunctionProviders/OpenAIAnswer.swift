@@ -365,7 +365,11 @@ private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
         case "prompt_tokens": usage.prompt = tokenCount(value)
         case "completion_tokens": usage.completion = tokenCount(value)
         case "total_tokens": total = tokenCount(value)
-        case "prompt_tokens_details": usage.cached = value["cached_tokens"].map(tokenCount) ?? usage.cached
+        case "prompt_tokens_details":
+            usage.cached = value["cached_tokens"].map(tokenCount) ?? usage.cached
+            // OpenRouter; LiteLLM's proxy.
+            let written = value["cache_write_tokens"] ?? value["cache_creation_tokens"]
+            usage.cacheWritten = written.map(tokenCount) ?? 0
         case "completion_tokens_details": usage.reasoning = value["reasoning_tokens"].map(tokenCount) ?? 0
         case "prompt_cache_hit_tokens": usage.cached = tokenCount(value)
         default: break
@@ -387,6 +391,7 @@ func usageMessage(_ usage: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View
     message.completionTokens = Int64(usage.completion)
     message.totalTokens = Int64(usage.total)
     message.cachedTokens = Int64(usage.cached)
+    message.cacheWriteTokens = Int64(usage.cacheWritten)
     message.reasoningTokens = Int64(usage.reasoning)
     return message
 }

@@ -1,29 +1,7 @@
 // What the header fields of an answer say about the provider's limits, and about when to come again.
 // Sources: platform.openai.com/docs/guides/rate-limits, docs.anthropic.com/en/api/rate-limits, RFC 9110
 // sections 5.6.7 and 10.2.3, RFC 3339.
-
-/// What a provider says about its limits for this key.
-public struct RateLimits: Sendable, Equatable {
-    public struct Limit: Sendable, Equatable {
-        /// Most in the provider's window, a minute or a day.
-        public var limit: Int?
-        /// How many of them are left.
-        public var remaining: Int?
-        /// Until all of them are back.
-        public var reset: Duration?
-
-        public init(limit: Int? = nil, remaining: Int? = nil, reset: Duration? = nil) {
-            self.limit = limit
-            self.remaining = remaining
-            self.reset = reset
-        }
-    }
-
-    public var requests = Limit()
-    public var tokens = Limit()
-
-    public init() {}
-}
+import JunctionRouting
 
 /// What an answer's header fields say.
 struct AnswerHeaders {
@@ -35,6 +13,8 @@ struct AnswerHeaders {
     private var retryAfterMilliseconds: Duration?
     private var retryDate: Duration?
     private var date: Duration?
+    /// What Amazon calls the error.
+    private(set) var errorType: String?
 
     /// Dates are read against the answer's own, which may come behind them.
     var rateLimits: RateLimits {
@@ -65,6 +45,7 @@ struct AnswerHeaders {
             if retryAfter == nil { retryDate = secondsSince1970(httpDate: value) }
         case 14 where equal(name, "retry-after-ms"):
             retryAfterMilliseconds = duration(value).map { $0 / 1000 }
+        case 16 where equal(name, "x-amzn-errortype"): errorType = text(value)
         case 24 where equal(name, "x-ratelimit-limit-tokens"): limits.tokens.limit = limit(value)
         case 24 where equal(name, "x-ratelimit-reset-tokens"): limits.tokens.reset = duration(value)
         case 26 where equal(name, "x-ratelimit-limit-requests"): limits.requests.limit = limit(value)
@@ -93,6 +74,10 @@ struct AnswerHeaders {
         default: break
         }
     }
+}
+
+private func text(_ value: Span<UInt8>) -> String {
+    value.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
 }
 
 /// Azure has sent limits of 0 and -1, which mean nothing.

@@ -40,8 +40,24 @@ public struct RouterConfiguration: Sendable {
     /// Failures in a minute that are borne before a deployment is cooled down. nil: more than half of at
     /// least five attempts in a minute, or five in a row.
     public var allowedFails: Int?
+    /// Failures of a class that are borne in a minute before a deployment is cooled down for them, in the
+    /// place of `allowedFails` and of every other rule but the provider's own word.
+    public var allowedFailsPolicy: [RetryClass: Int] = [:]
+    /// The policies of single model groups, by their names, each in the place of `allowedFailsPolicy` as a
+    /// whole.
+    public var modelGroupAllowedFailsPolicies: [String: [RetryClass: Int]] = [:]
+    /// Up to this share is added to the wait that a provider asks for.
+    var retryAfterSpread = 0.1
+    /// How the minute of every limit is counted.
+    public var rateLimitWindow = RateLimitWindow.fixed
+    /// What single model groups take at most, all their deployments together, by their names.
+    public var modelGroupLimits: [String: Limits] = [:]
+    /// What may be spent at single providers, by the names in `Deployment.provider`.
+    public var providerBudgets: [String: BudgetLimit] = [:]
     /// Whether a call's tags choose the deployments that it may use.
     public var enableTagFiltering: Bool
+    /// Whether one tag in common is enough, and not all of the call's are needed.
+    public var tagFilteringMatchAny = true
     /// How a deployment is chosen among those that are open.
     public var strategy: Strategy
     /// How a deployment is chosen in single model groups, by their names.
@@ -49,6 +65,11 @@ public struct RouterConfiguration: Sendable {
     /// `latency-based-routing` chooses at random among deployments at most this share slower than the
     /// fastest.
     public var lowestLatencyBuffer: Double
+    /// Whether a second attempt is made beside a slow one, where the call does not say.
+    public var hedging = Hedging(isEnabled: false)
+    /// Most hedges in the calls of a model group together: this share of its calls in ten seconds, and one
+    /// in ten seconds beside.
+    public var hedgeBudget = 0.05
 
     public init(
         deployments: [Deployment], aliases: [String: String] = [:], fallbacks: [String: [String]] = [:],

@@ -19,6 +19,8 @@ final class ProviderTarget {
     private let model: String
     private let options: BodyOptions
     private let door: Door
+    /// Nil: the provider is signed in to without tokens that must be fetched.
+    private let entra: EntraSettings?
 
     /// How the target is reached.
     private enum Door {
@@ -35,6 +37,7 @@ final class ProviderTarget {
         adapter = deployment.mock == nil ? deployment.provider.adapter : .openAI([])
         model = deployment.model
         options = try BodyOptions(deployment)
+        entra = deployment.mock == nil ? deployment.entra : nil
         if let mock = deployment.mock {
             door = .mock(mock)
         } else {
@@ -64,6 +67,7 @@ final class ProviderTarget {
             let writer = worker.writer
             try writer.write(
                 completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
+            if let entra { return try send(writer, to: endpoint, with: entra, by: worker, handler: handler) }
             let transfer = worker.client.send(to: endpoint, body: writer.bytes, handler: handler)
             return .http(transfer)
         case .mock(let settings):
@@ -76,15 +80,49 @@ final class ProviderTarget {
     }
 }
 
+extension ProviderTarget {
+    /// With the token that is there, or as soon as it is.
+    private func send(
+        _ writer: BodyWriter, to endpoint: HTTPEndpoint, with entra: EntraSettings, by worker: Worker,
+        handler: any HTTPHandler
+    ) throws(Failure) -> Transfer {
+        let source: TokenSource
+        do throws(HTTPFailure) {
+            source = try worker.tokens(of: entra)
+        } catch { throw Failure(.connection, message: "tokens cannot be fetched: \(error.message)") }
+        if let token = source.current {
+            return .http(
+                worker.client.send(
+                    to: endpoint, body: writer.bytes, authorization: "Bearer \(token)", handler: handler))
+        }
+        let body = copied(writer.bytes)
+        return .waiting(
+            TokenTransfer(source, handler: handler) { [client = worker.client] token, handler in
+                client.send(
+                    to: endpoint, body: body.span, authorization: "Bearer \(token)", handler: handler)
+            })
+    }
+}
+
+private func copied(_ bytes: Span<UInt8>) -> [UInt8] {
+    var copy: [UInt8] = []
+    copy.reserveCapacity(bytes.count)
+    for place in bytes.indices { copy.append(bytes[place]) }
+    return copy
+}
+
 /// An answer under way, from a provider or from a mock.
 enum Transfer {
     case http(HTTPTransfer)
+    /// One that waits for a token.
+    case waiting(TokenTransfer)
     case mock(MockTransfer)
 
     /// Ends it; its handler is told nothing more.
     func cancel() {
         switch self {
         case .http(let transfer): transfer.cancel()
+        case .waiting(let transfer): transfer.cancel()
         case .mock(let transfer): transfer.cancel()
         }
     }
@@ -93,6 +131,7 @@ enum Transfer {
     func letGo() {
         switch self {
         case .http(let transfer): transfer.letGo()
+        case .waiting(let transfer): transfer.letGo()
         case .mock(let transfer): transfer.cancel()
         }
     }
@@ -100,6 +139,7 @@ enum Transfer {
     func pause() {
         switch self {
         case .http(let transfer): transfer.pause()
+        case .waiting(let transfer): transfer.pause()
         case .mock(let transfer): transfer.pause()
         }
     }
@@ -107,6 +147,7 @@ enum Transfer {
     func resume() {
         switch self {
         case .http(let transfer): transfer.resume()
+        case .waiting(let transfer): transfer.resume()
         case .mock(let transfer): transfer.resume()
         }
     }
@@ -131,6 +172,14 @@ extension BodyOptions {
     }
 }
 
+extension AWSCredentials {
+    fileprivate init(_ settings: AmazonSettings) {
+        self.init(
+            accessKeyID: settings.accessKeyID.reveal(), secretAccessKey: settings.secretAccessKey.reveal(),
+            sessionToken: settings.sessionToken?.reveal(), region: settings.region, service: "bedrock")
+    }
+}
+
 extension HTTPEndpoint {
     fileprivate convenience init(
         _ deployment: DeploymentConfiguration, url: String, server: ServerConfiguration.Server
@@ -144,7 +193,9 @@ extension HTTPEndpoint {
         let options = HTTPOptions(
             connectTimeout: server.connectTimeout, verifyTLS: deployment.verifyTLS, http2: server.offersHTTP2)
         do {
-            try self.init(url: url, headers: headers.map { ($0.name, $0.value) }, options: options)
+            try self.init(
+                url: url, headers: headers.map { ($0.name, $0.value) }, options: options,
+                signing: deployment.amazon.map(AWSCredentials.init))
         } catch {
             throw TargetError(deployment: deployment.id, reason: error.message)
         }

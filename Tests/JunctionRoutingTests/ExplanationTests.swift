@@ -14,6 +14,7 @@ struct ExplanationTests {
                 Deployment(id: "e", modelGroup: "o"),
             ],
             fallbacks: ["m": ["n"], "n": ["o"]], contextWindowFallbacks: ["m": ["o"]])
+        configuration.retryAfterSpread = 0
         change(&configuration)
         return Router(configuration)
     }
@@ -22,7 +23,8 @@ struct ExplanationTests {
         _ router: Router, _ model: String = "m", tokens: Int = 10, tags: [String] = [], now: Instant = .zero
     ) -> [GroupExplanation] {
         let call = CallTraits(
-            modelGroup: router.modelGroup(named: model)!, estimatedTokens: tokens, isStreaming: false, tags: tags)
+            modelGroup: router.modelGroup(named: model)!, estimatedTokens: tokens, isStreaming: false,
+            tags: tags)
         return router.explain(call, now: now)
     }
 
