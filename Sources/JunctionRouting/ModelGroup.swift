@@ -388,8 +388,8 @@ final class ModelGroup: Sendable {
         }
     }
 
-    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can give,
-    /// else all that not all of them can. Empty: nothing does.
+    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can
+    /// give, else all that not all of them can. Empty: nothing does.
     func missing(tags: [String]?, regions: [String], features: Features) -> Features {
         let open = places(tags: tags, regions: regions, features: [])
         let missing = terms.indices.filter { open?[$0] ?? true }.map { lacking[$0].intersection(features) }

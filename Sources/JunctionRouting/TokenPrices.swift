@@ -40,8 +40,8 @@ public struct TokenPrices: Sendable, Equatable {
         self.longPrompt = longPrompt
     }
 
-    /// What the tokens cost, in US dollars: what the provider says, else by these prices; nil when the price of
-    /// any of them is not known.
+    /// What the tokens cost, in US dollars: what the provider says, else by these prices; nil when the price
+    /// of any of them is not known.
     public func cost(of usage: TokenUsage) -> Double? {
         if let cost = usage.cost { return cost }
         var sum = 0.0
