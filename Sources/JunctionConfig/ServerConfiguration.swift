@@ -78,6 +78,11 @@ public struct DeploymentConfiguration: Sendable {
     /// The provider as answers and tables name it.
     public var providerName: String { mock == nil ? provider.name : "mock" }
 
+    /// Puts a model's name in the place of the star in `model`, if there is one.
+    public mutating func fill(star name: String) {
+        model = model.split(separator: "*", omittingEmptySubsequences: false).joined(separator: name)
+    }
+
     public init(id: String, modelGroup: String, provider: ProviderSpec, model: String, apiBase: String) {
         self.id = id
         self.modelGroup = modelGroup

@@ -143,7 +143,8 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     ) -> Bool {
         if refusal.hasPrefix("READONLY"), setup.mustBeMaster {
             // It was the master once. The command fails; those that follow go to the new master.
-            call.completion?(.failure(RedisFailure(.unavailable, "\(setup.address) is not the master any more")))
+            call.completion?(
+                .failure(RedisFailure(.unavailable, "\(setup.address) is not the master any more")))
             connection.end(RedisFailure(.unavailable, "\(setup.address) is not the master any more"))
             return true
         }

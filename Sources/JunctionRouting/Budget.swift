@@ -16,8 +16,8 @@ public struct BudgetLimit: Sendable, Equatable {
 }
 
 extension TokenPrices {
-    /// What the tokens cost in whole billionths of a dollar, so that what is given back is to the last one what
-    /// was taken; 0 where a price is not known.
+    /// What the tokens cost in whole billionths of a dollar, so that what is given back is to the last one
+    /// what was taken; 0 where a price is not known.
     func billionths(of usage: TokenUsage) -> Int { Int(min(((cost(of: usage) ?? 0) * 1e9).rounded(), 1e17)) }
 }
 

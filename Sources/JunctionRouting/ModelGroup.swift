@@ -325,7 +325,8 @@ final class ModelGroup: Sendable {
             state.refresh(place, now)
         }
         if !terms[place].purses.isEmpty {
-            terms[place].purses.settle(hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
+            terms[place].purses.settle(
+                hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
         }
     }
 
