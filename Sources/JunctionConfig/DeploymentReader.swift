@@ -50,14 +50,26 @@ struct DeploymentReader {
             return report.warning(group.place, "\(fault) This deployment is left out.")
         }
         let mock = mock(params, report: &report)
-        guard let (provider, name) = provider(of: model, params: params, isMock: mock != nil, report: &report)
+        guard
+            var (provider, name) = provider(of: model, params: params, isMock: mock != nil, report: &report)
         else { return }
+        if mock == nil { checkSignIn(params, provider: provider, report: &report) }
+        let amazon = AmazonReader(
+            params, provider: provider, model: name, environment: environment, report: &report)
+        if let amazon { (provider, name) = (amazon.provider, amazon.model) }
         let base = base(params, provider: provider, isMock: mock != nil, report: &report)
 
         var deployment = DeploymentConfiguration(
             id: "", modelGroup: group.text, provider: provider, model: name, apiBase: base ?? "")
         deployment.extraHeaders = extraHeaders(params, report: &report)
-        deployment.apiKey = key(params, of: deployment, base: base, report: &report)
+        var isSignedIn = false
+        if mock == nil, let amazon {
+            isSignedIn = amazon.signIn(&deployment, base: base, report: &report)
+        } else if mock == nil, provider.adapter == .azure {
+            let azure = AzureReader(params, environment: environment)
+            isSignedIn = azure.signIn(&deployment, report: &report)
+        }
+        if !isSignedIn { deployment.apiKey = key(params, of: deployment, base: base, report: &report) }
         deployment.apiVersion = headerText("api_version", of: params, report: &report)
         deployment.organization = headerText("organization", of: params, report: &report)
         deployment.verifyTLS = params.boolean("ssl_verify") ?? verifyTLS
@@ -125,7 +137,10 @@ struct DeploymentReader {
         if params["api_base"] != nil, let other = params["base_url"] {
             report.warning(other.place, "api_base is given too and ranks above this.")
         }
-        guard let text = params.located("api_base") ?? params.located("base_url") else {
+        guard
+            let text = params.located("api_base") ?? params.located("base_url")
+                ?? params.located("aws_bedrock_runtime_endpoint")
+        else {
             if isMock { return nil }
             if provider.defaultBase == nil, !report.speaks(of: "\(params.place.path).api_base") {
                 report.error(
@@ -149,8 +164,7 @@ struct DeploymentReader {
     ) -> Secret? {
         if let key = params.secret("api_key") { return key }
         let provider = deployment.provider
-        let hasToken = deployment.extraHeaders.contains { $0.name.lowercased() == "authorization" }
-        guard let variable = provider.keyVariable, let base, !hasToken,
+        guard let variable = provider.keyVariable, let base, !deployment.hasAuthorization,
             !report.speaks(of: "\(params.place.path).api_key")
         else { return nil }
         let source = SectionReader.environmentPrefix + variable
@@ -339,7 +353,9 @@ private func wildcardFault(group: String, model: String) -> String? {
 private func madeID(of deployment: DeploymentConfiguration) -> String {
     let parts = [
         deployment.model, deployment.apiBase, deployment.apiVersion ?? "", deployment.organization ?? "",
-        deployment.apiKey?.source ?? "", deployment.mock?.response ?? "",
+        deployment.apiKey?.source ?? deployment.amazon?.accessKeyID.source
+            ?? deployment.entra.map { "\($0.tokenURL) \($0.clientID)" } ?? "",
+        deployment.mock?.response ?? "",
     ]
     // FNV-1a (draft-eastlake-fnv), 32 bits folded to 24.
     var hash: UInt32 = 2_166_136_261

@@ -180,8 +180,7 @@ public final class AnswerReader {
                 ? try openAI.read(answer: value, in: arena) : try readOpenAIAnswer(value, in: arena)
         case .anthropic:
             let answer = try readAnthropicAnswer(value, in: arena)
-            if isStreaming { throw .malformed("is not a stream") }
-            return answer
+            return isStreaming ? try answer.asPieceOfStream(in: arena) : answer
         case .cohere:
             return isStreaming
                 ? try cohere.read(answer: value, in: arena) : try readCohereAnswer(value, in: arena)
@@ -190,8 +189,7 @@ public final class AnswerReader {
                 ? try gemini.read(answer: value, in: arena) : try readGeminiAnswer(value, in: arena)
         case .bedrock:
             let answer = try readBedrockAnswer(value, in: arena)
-            if isStreaming { throw .malformed("is not a stream") }
-            return answer
+            return isStreaming ? try answer.asPieceOfStream(in: arena) : answer
         }
     }
 
@@ -304,6 +302,43 @@ struct AnswerPiece {
             return .finished
         }
         return nil
+    }
+}
+
+extension AnswerPiece {
+    /// A whole answer that came where a stream was asked for, as proxies send it.
+    fileprivate func asPieceOfStream(in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
+        guard let answer, answer.choices.allSatisfy({ $0.finishReason != .unspecified }) else {
+            throw .malformed("is not a stream")
+        }
+        let delta = JunctionV1.StreamResponse.View(in: arena)
+        delta.id = answer.id
+        delta.model = answer.model
+        // One change of a choice holds one part of signed reasoning; each part is one of its own.
+        let parts = answer.choices.flatMap { choice in
+            choice.message.map { $0.reasoningParts.map { (choice.index, $0) } } ?? []
+        }
+        let deltas = delta.setChoices(count: answer.choices.count + parts.count, in: arena)
+        for (place, (index, part)) in parts.enumerated() {
+            deltas[place].index = index
+            deltas[place].reasoningPart = part
+        }
+        for (choice, delta) in zip(answer.choices, deltas.dropFirst(parts.count)) {
+            delta.index = choice.index
+            delta.content = choice.message?.content ?? Text(stored: nil)
+            delta.reasoning = choice.reasoning
+            delta.finishReason = choice.finishReason
+            let calls = choice.message?.toolCalls
+            let fragments = delta.setToolCalls(count: calls?.count ?? 0, in: arena)
+            for (place, fragment) in fragments.enumerated() {
+                guard let call = calls?[place] else { break }
+                fragment.index = Int32(clamping: place)
+                fragment.id = call.id
+                fragment.name = call.function?.name ?? Text(stored: nil)
+                fragment.argumentsJson = call.function?.argumentsJson ?? Text(stored: nil)
+            }
+        }
+        return AnswerPiece(delta: delta, hasContent: true, usage: usage, isLast: true)
     }
 }
 

@@ -23,6 +23,8 @@ final class ProviderTarget {
     let isTemplate: Bool
     private let options: BodyOptions
     private let door: Door
+    /// Nil: the provider is signed in to without tokens that must be fetched.
+    private let entra: EntraSettings?
 
     /// How the target is reached.
     private enum Door {
@@ -46,6 +48,7 @@ final class ProviderTarget {
         model = deployment.model
         isTemplate = model.contains("*")
         options = try BodyOptions(deployment)
+        entra = deployment.mock == nil ? deployment.entra : nil
         if let mock = deployment.mock {
             door = .mock(mock)
         } else {
@@ -89,6 +92,7 @@ final class ProviderTarget {
                 guard let embeddings else { preconditionFailure("a format without embeddings wrote one") }
                 endpoint = embeddings
             }
+            if let entra { return try send(writer, to: endpoint, with: entra, by: worker, handler: handler) }
             return .http(worker.client.send(to: endpoint, body: writer.bytes, handler: handler))
         case .mock(let settings):
             return .mock(
@@ -100,15 +104,49 @@ final class ProviderTarget {
     }
 }
 
+extension ProviderTarget {
+    /// With the token that is there, or as soon as it is.
+    private func send(
+        _ writer: BodyWriter, to endpoint: HTTPEndpoint, with entra: EntraSettings, by worker: Worker,
+        handler: any HTTPHandler
+    ) throws(Failure) -> Transfer {
+        let source: TokenSource
+        do throws(HTTPFailure) {
+            source = try worker.tokens(of: entra)
+        } catch { throw Failure(.connection, message: "tokens cannot be fetched: \(error.message)") }
+        if let token = source.current {
+            return .http(
+                worker.client.send(
+                    to: endpoint, body: writer.bytes, authorization: "Bearer \(token)", handler: handler))
+        }
+        let body = copied(writer.bytes)
+        return .waiting(
+            TokenTransfer(source, handler: handler) { [client = worker.client] token, handler in
+                client.send(
+                    to: endpoint, body: body.span, authorization: "Bearer \(token)", handler: handler)
+            })
+    }
+}
+
+private func copied(_ bytes: Span<UInt8>) -> [UInt8] {
+    var copy: [UInt8] = []
+    copy.reserveCapacity(bytes.count)
+    for place in bytes.indices { copy.append(bytes[place]) }
+    return copy
+}
+
 /// An answer under way, from a provider or from a mock.
 enum Transfer {
     case http(HTTPTransfer)
+    /// One that waits for a token.
+    case waiting(TokenTransfer)
     case mock(MockTransfer)
 
     /// Ends it; its handler is told nothing more.
     func cancel() {
         switch self {
         case .http(let transfer): transfer.cancel()
+        case .waiting(let transfer): transfer.cancel()
         case .mock(let transfer): transfer.cancel()
         }
     }
@@ -117,6 +155,7 @@ enum Transfer {
     func letGo() {
         switch self {
         case .http(let transfer): transfer.letGo()
+        case .waiting(let transfer): transfer.letGo()
         case .mock(let transfer): transfer.cancel()
         }
     }
@@ -124,6 +163,7 @@ enum Transfer {
     func pause() {
         switch self {
         case .http(let transfer): transfer.pause()
+        case .waiting(let transfer): transfer.pause()
         case .mock(let transfer): transfer.pause()
         }
     }
@@ -131,6 +171,7 @@ enum Transfer {
     func resume() {
         switch self {
         case .http(let transfer): transfer.resume()
+        case .waiting(let transfer): transfer.resume()
         case .mock(let transfer): transfer.resume()
         }
     }
@@ -155,6 +196,14 @@ extension BodyOptions {
     }
 }
 
+extension AWSCredentials {
+    fileprivate init(_ settings: AmazonSettings) {
+        self.init(
+            accessKeyID: settings.accessKeyID.reveal(), secretAccessKey: settings.secretAccessKey.reveal(),
+            sessionToken: settings.sessionToken?.reveal(), region: settings.region, service: "bedrock")
+    }
+}
+
 extension HTTPEndpoint {
     fileprivate convenience init(
         _ deployment: DeploymentConfiguration, url: String, server: ServerConfiguration.Server
@@ -168,7 +217,9 @@ extension HTTPEndpoint {
         let options = HTTPOptions(
             connectTimeout: server.connectTimeout, verifyTLS: deployment.verifyTLS, http2: server.offersHTTP2)
         do {
-            try self.init(url: url, headers: headers.map { ($0.name, $0.value) }, options: options)
+            try self.init(
+                url: url, headers: headers.map { ($0.name, $0.value) }, options: options,
+                signing: deployment.amazon.map(AWSCredentials.init))
         } catch {
             throw TargetError(deployment: deployment.id, reason: error.message)
         }

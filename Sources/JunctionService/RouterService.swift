@@ -148,6 +148,8 @@ final class RouterService: RouterServiceServer {
         deployment.id = "override:\(deployment.id)"
         if !override.apiKey.isEmpty {
             deployment.apiKey = Secret(String(override.apiKey))
+            deployment.amazon = nil
+            deployment.entra = nil
             deployment.organization = nil
             deployment.extraHeaders = []
         }

@@ -25,7 +25,7 @@ import Testing
               - model_name: large
                 tpm: 5
                 litellm_params:
-                  model: groq/meta/llama
+                  model: azure/meta/llama
                   api_key: os.environ/KEY
                   api_base: https://gateway.example/v1/
                   api_version: v2
@@ -50,8 +50,8 @@ import Testing
         let called = made.deployments[0]
         #expect(called.id == "the-id")
         #expect(called.modelGroup == "large")
-        #expect(called.provider.name == "groq")
-        #expect(called.providerName == "groq")
+        #expect(called.provider.name == "azure")
+        #expect(called.providerName == "azure")
         #expect(called.model == "meta/llama")
         #expect(called.apiBase == "https://gateway.example/v1")
         #expect(called.apiKey?.reveal() == "secret")

@@ -332,11 +332,13 @@ let requests: [String: JunctionV1.Completion] = [
     "converse-members": asking {
         $0.maxTokens = 256
         $0.extraParametersJson =
-            #"{"additionalModelRequestFields":{"top_k":5},"inferenceConfig":{"topP":0.5},"performanceConfig":{"latency":"optimized"}}"#
+            #"{"additionalModelRequestFields":{"top_k":5},"inferenceConfig":{"topP":0.5},"#
+            + #""performanceConfig":{"latency":"optimized"}}"#
     },
     "gemini-members": asking {
         $0.maxTokens = 256
         $0.extraParametersJson =
-            #"{"generationConfig":{"topK":5,"mediaResolution":"MEDIA_RESOLUTION_LOW"},"cachedContent":"cachedContents/1"}"#
+            #"{"generationConfig":{"topK":5,"mediaResolution":"MEDIA_RESOLUTION_LOW"},"#
+            + #""cachedContent":"cachedContents/1"}"#
     },
 ]
