@@ -128,6 +128,9 @@ struct Purses: Sendable {
         purses.allSatisfy { $0.affords(cost, now: now) }
     }
 
+    /// US dollars spent from the first of them in its present period, reserved ones included.
+    func spent(now: Instant) -> Double { purses.first?.spent(now: now) ?? 0 }
+
     /// When all of them that cannot pay now are whole again; nil: all can.
     func opens(for cost: Int, now: Instant) -> Instant? {
         purses.filter { !$0.affords(cost, now: now) }.map { $0.end(now: now) }.max()
