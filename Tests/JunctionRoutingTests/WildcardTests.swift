@@ -44,7 +44,7 @@ import Testing
             $0.deployments[1].region = "us"
         }
         func places(_ regions: [String]) -> [Bool]? {
-            router.groups[0].places(tags: nil, regions: regions)
+            router.groups[0].places(tags: nil, regions: regions, features: [])
         }
         #expect(places([]) == nil)
         #expect(places(["eu"]) == [true, false, false])
@@ -75,8 +75,8 @@ import Testing
             $0.deployments[0].tags = ["x", "y", "z"]
             $0.deployments[1].tags = ["x"]
         }
-        #expect(router.groups[0].places(tags: ["x", "y"], regions: []) == expected)
-        #expect(router.groups[0].places(tags: ["w"], regions: []) == [false, false, false])
-        #expect(router.groups[0].places(tags: [], regions: []) == nil)
+        #expect(router.groups[0].places(tags: ["x", "y"], regions: [], features: []) == expected)
+        #expect(router.groups[0].places(tags: ["w"], regions: [], features: []) == [false, false, false])
+        #expect(router.groups[0].places(tags: [], regions: [], features: []) == nil)
     }
 }
