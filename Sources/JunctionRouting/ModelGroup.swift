@@ -374,9 +374,9 @@ final class ModelGroup: Sendable {
     /// Which places a call may use by its tags, where those are looked at, its regions, and what it asks for;
     /// nil: all.
     ///
-    /// A call with tags may use places with one of them (or all of them, where so configured), else, as a call
-    /// without, those tagged "default"; without those a call with tags has none, one without has all. A call
-    /// with regions may use places in one of them.
+    /// A call with tags may use places with one of them (or all of them, where so configured), else, as a
+    /// call without, those tagged "default"; without those a call with tags has none, one without has all. A
+    /// call with regions may use places in one of them.
     func places(tags: [String]?, regions: [String], features: Features) -> [Bool]? {
         let byTags = tags.flatMap(places(matching:))
         let asked = features.intersection(lackedByAny)

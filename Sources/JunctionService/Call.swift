@@ -61,7 +61,7 @@ final class Call: ServerStreamDelegate {
 
     private func target(_ deployment: Int?, _ overrideIndex: Int?) -> ProviderTarget {
         if let overrideIndex { return overrides[overrideIndex] }
-        return worker.targets[deployment!]
+        return worker.target(deployment!, askedFor: question.model)
     }
 
     private func abandon(_ number: Int) {
