@@ -8,14 +8,18 @@ struct DeploymentReader {
     /// What holds for deployments that say nothing themselves.
     let verifyTLS: Bool
     let maxParallelRequests: Int?
+    let dropsParameters: Bool
 
     /// How each deployment is called; index by index the deployments in `routed`.
     private(set) var called: [DeploymentConfiguration] = []
     private(set) var routed: [Deployment] = []
     private var placesOfIDs: [String: Place] = [:]
 
-    init(environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?) {
+    init(
+        environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?, dropsParameters: Bool
+    ) {
         self.environment = environment
+        self.dropsParameters = dropsParameters
         self.verifyTLS = verifyTLS
         self.maxParallelRequests = maxParallelRequests
     }
@@ -76,6 +80,9 @@ struct DeploymentReader {
         deployment.verifyTLS = params.boolean("ssl_verify") ?? verifyTLS
         deployment.extraBodyJSON = extraBody(params, report: &report)
         deployment.mock = mock
+        deployment.facts = facts(of: deployment, entry: entry, params: params)
+        deployment.prices = prices(deployment.facts?.prices, entry: entry, params: params)
+        deployment.rules = rules(for: deployment, entry: entry, params: params, report: &report)
         deployment.id = id(of: deployment, entry: entry, report: &report)
         called.append(deployment)
         routed.append(routed(deployment, entry: entry, params: params, report: &report))
@@ -252,12 +259,44 @@ struct DeploymentReader {
         deployment.streamTimeout = params.duration("stream_timeout")
         deployment.numRetries = params.integer("num_retries") ?? params.integer("max_retries")
         deployment.cooldownTime = params.duration("cooldown_time")
-        deployment.inputCostPerToken =
-            params.number("input_cost_per_token") ?? info?.number("input_cost_per_token")
-        deployment.outputCostPerToken =
-            params.number("output_cost_per_token") ?? info?.number("output_cost_per_token")
-        deployment.maxInputTokens = info?.integer("max_input_tokens") ?? info?.integer("max_tokens")
+        deployment.prices = configuration.prices
+        deployment.lacks = configuration.rules.untaken
+        deployment.maxInputTokens =
+            info?.integer("max_input_tokens") ?? info?.integer("max_tokens")
+            ?? configuration.facts?.maxInputTokens
         return deployment
+    }
+
+    /// What the table says of the deployment's model, or of the one that `base_model` names: an Azure
+    /// deployment may have any name. Nothing of what a mock stands in for.
+    private func facts(of deployment: DeploymentConfiguration, entry: Values, params: Values) -> ModelFacts? {
+        if deployment.mock != nil { return nil }
+        let base = params.text("base_model") ?? entry.section("model_info")?.text("base_model")
+        guard let base else {
+            return ModelFacts.of(model: deployment.model, provider: deployment.provider.name)
+        }
+        let (prefix, name) = Registry.split(base)
+        let isNamed = base.contains("/") && Registry.provider(named: prefix) != nil
+        return ModelFacts.of(
+            model: isNamed ? name : base, provider: isNamed ? prefix : deployment.provider.name)
+    }
+
+    /// The configured prices, then the table's. Who has a price of their own for the prompt has none of the
+    /// table's for the prompts that cost less or more there.
+    private func prices(_ table: TokenPrices?, entry: Values, params: Values) -> TokenPrices {
+        let info = entry.section("model_info")
+        func price(_ key: String) -> Double? { params.number(key) ?? info?.number(key) }
+        var prices = table ?? TokenPrices()
+        if let input = price("input_cost_per_token") {
+            prices = TokenPrices(input: input, output: prices.output)
+        }
+        if let output = price("output_cost_per_token") {
+            prices.output = output
+            prices.longPrompt = nil
+        }
+        prices.cachedInput = price("cache_read_input_token_cost") ?? prices.cachedInput
+        prices.cacheWrite = price("cache_creation_input_token_cost") ?? prices.cacheWrite
+        return prices
     }
 
     /// `tpm` or `rpm`, which may stand beside `litellm_params` or in it. The smaller one where both do.

@@ -74,6 +74,12 @@ public struct DeploymentConfiguration: Sendable {
     public var extraBodyJSON: String?
     /// Not nil: answered inside the service, no provider is called.
     public var mock: MockSettings?
+    /// What its tokens cost: as configured, else by the table.
+    public var prices = TokenPrices()
+    /// What the table says of its model.
+    public var facts: ModelFacts?
+    /// What becomes of its calls' parameters.
+    public var rules: ParameterRules
 
     /// The provider as answers and tables name it.
     public var providerName: String { mock == nil ? provider.name : "mock" }
@@ -90,6 +96,7 @@ public struct DeploymentConfiguration: Sendable {
         self.provider = provider
         self.model = model
         self.apiBase = apiBase
+        rules = ParameterRules(provider: provider, model: model)
     }
 }
 

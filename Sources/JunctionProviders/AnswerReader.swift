@@ -16,6 +16,8 @@ public final class AnswerReader {
         case delta(JunctionV1.StreamResponse.View, hasContent: Bool)
         /// The whole answer.
         case complete(JunctionV1.CompleteResponse.View)
+        /// The embeddings that were asked for, as many as there were texts.
+        case embeddings(JunctionV1.EmbedResponse.View)
         /// Tokens used so far; a later one replaces an earlier.
         case usage(TokenUsage)
         /// The answer ended as it should; the last event.
@@ -37,12 +39,16 @@ public final class AnswerReader {
     }
 
     private static let bodyBytesMax = 16 << 20
+    /// Vectors are long, and there may be thousands.
+    private static let embeddingBytesMax = 96 << 20
     /// An error's body is read as far as this; what is behind tells nothing.
     private static let errorBytesMax = 64 << 10
 
     private let json: JSONReader
     private var adapter = Adapter.openAI([])
     private var isStreaming = false
+    /// How many embeddings are awaited; nil: a completion is.
+    private var embeddingCount: Int?
     private var state = State.waiting
     private var isEnded = false
     private var status = 0
@@ -62,9 +68,13 @@ public final class AnswerReader {
     public init(json: JSONReader = JSONReader()) { self.json = json }
 
     /// Forgets the attempt before and awaits an answer of another.
-    public func reset(adapter: Adapter, isStreaming: Bool) {
+    ///
+    /// - Parameter embeddingCount: how many texts were sent to become embeddings; nil: a completion was
+    ///   asked for.
+    public func reset(adapter: Adapter, isStreaming: Bool, embeddingCount: Int? = nil) {
         self.adapter = adapter
         self.isStreaming = isStreaming
+        self.embeddingCount = embeddingCount
         state = .waiting
         isEnded = false
         status = 0
@@ -99,7 +109,7 @@ public final class AnswerReader {
             case .frames: frames.append(bytes)
             case .whole:
                 let room = max(
-                    0, (isSuccess ? AnswerReader.bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
+                    0, (isSuccess ? bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
                 body.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(room)))
             }
         }
@@ -107,6 +117,10 @@ public final class AnswerReader {
 
     /// The body is complete, as far as HTTP can tell.
     public func end() { isEnded = true }
+
+    private var bodyBytesMax: Int {
+        embeddingCount == nil ? AnswerReader.bodyBytesMax : AnswerReader.embeddingBytesMax
+    }
 
     private var isSuccess: Bool { (200..<300).contains(status) }
 
@@ -148,7 +162,7 @@ public final class AnswerReader {
         case .events: return try readEvent(in: arena)
         case .frames: return try readFrame(in: arena)
         case .whole, .waiting:
-            if body.count > AnswerReader.bodyBytesMax { throw .malformed("is longer than 16 MiB") }
+            if body.count > bodyBytesMax { throw .malformed("is too long to be read") }
             guard isEnded else { return false }
             piece = try wholeAnswer(in: arena)
             return true
@@ -159,6 +173,7 @@ public final class AnswerReader {
         guard isSuccess else { throw .error(errorAnswer()) }
         if body.count == 0 { throw isStreaming ? .cut : .malformed("is empty") }
         guard let value = json.read(body.bytes) else { throw .malformed("is not JSON") }
+        if let embeddingCount { return try embeddings(value, count: embeddingCount, in: arena) }
         switch adapter {
         case .openAI, .azure:
             return isStreaming
@@ -175,6 +190,18 @@ public final class AnswerReader {
         case .bedrock:
             let answer = try readBedrockAnswer(value, in: arena)
             return isStreaming ? try answer.asPieceOfStream(in: arena) : answer
+        }
+    }
+
+    private func embeddings(_ value: JSONValue, count: Int, in arena: Arena) throws(AnswerProblem)
+        -> AnswerPiece
+    {
+        switch adapter {
+        case .openAI, .azure: try readOpenAIEmbeddings(value, count: count, in: arena)
+        case .cohere: try readCohereEmbeddings(value, count: count, in: arena)
+        case .gemini: try readGeminiEmbeddings(value, count: count, in: arena)
+        case .bedrock: try readBedrockEmbeddings(value, count: count, in: arena)
+        case .anthropic: throw .malformed("has no embeddings")
         }
     }
 
@@ -245,6 +272,7 @@ public final class AnswerReader {
 /// What one event of a stream, or a whole answer, comes to.
 struct AnswerPiece {
     var answer: JunctionV1.CompleteResponse.View?
+    var embeddings: JunctionV1.EmbedResponse.View?
     var delta: JunctionV1.StreamResponse.View?
     var hasContent = false
     var usage: TokenUsage?
@@ -256,6 +284,10 @@ struct AnswerPiece {
         if let answer {
             self.answer = nil
             return .complete(answer)
+        }
+        if let embeddings {
+            self.embeddings = nil
+            return .embeddings(embeddings)
         }
         if let delta {
             self.delta = nil

@@ -399,7 +399,7 @@ func usageMessage(_ usage: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View
 // MARK: Errors
 
 /// The error that an answer tells of; nil when it tells of none.
-private func openAIError(within json: JSONValue) -> ProviderError? {
+func openAIError(within json: JSONValue) -> ProviderError? {
     // Gemini's OpenAI-compatible endpoint wraps errors in an array.
     if json.isArray { return json.elements.first { $0.isObject }.flatMap(openAIError(within:)) }
     if let error = json["error"] {

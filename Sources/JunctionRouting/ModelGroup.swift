@@ -14,6 +14,8 @@ struct PickRequest {
     var timeLeft: Duration
     /// The only place that may be chosen.
     var only: Int?
+    /// What it asks for that not every deployment can give; `matching` tells which can.
+    var features: Features = []
     /// Places that may be chosen, by place; nil: all.
     var matching: [Bool]?
     /// Places that may not be chosen.
@@ -74,7 +76,7 @@ struct Terms: Sendable {
     let cooldown: CooldownPolicy
     /// For `simple-shuffle`.
     let weight: Double
-    let prices: Prices
+    let prices: TokenPrices
     /// What its calls are paid from.
     let purses: Purses
 }
@@ -90,6 +92,9 @@ final class ModelGroup: Sendable {
     /// By place: the weights up to and with it.
     let cumulativeWeights: [Double]
     let retryPolicy: [RetryClass: Int]
+    /// By place: what the deployment cannot give.
+    let lacking: [Features]
+    let lackedByAny: Features
     private let state: Mutex<State>
     /// Shows Thread Sanitizer the order that the lock makes; where threads contend, a `Mutex` makes it inside
     /// the standard library, which is not instrumented. Costs two plain moves.
@@ -144,7 +149,7 @@ final class ModelGroup: Sendable {
                 deployment: index, tags: deployment.tags, region: deployment.region,
                 maxInputTokens: deployment.maxInputTokens,
                 cooldown: CooldownPolicy(deployment, configuration), weight: weight,
-                prices: Prices(deployment),
+                prices: deployment.prices,
                 purses: Purses([
                     deployment.limits.budget.map(Purse.init), purse, providerPurses[deployment.provider],
                 ]))
@@ -154,6 +159,8 @@ final class ModelGroup: Sendable {
             sum += $0
             return sum
         }
+        lacking = ordered.map { all[$0].lacks }
+        lackedByAny = lacking.reduce([]) { $0.union($1) }
         var tiers: [Range<Int>] = []
         for place in ordered.indices {
             if let last = tiers.last, all[ordered[last.lowerBound]].order == all[ordered[place]].order {
@@ -180,7 +187,7 @@ final class ModelGroup: Sendable {
 
     /// What one token in and one out cost; a deployment of unknown price comes last.
     private static func costScore(_ deployment: Deployment) -> Int32 {
-        let costs = (deployment.inputCostPerToken, deployment.outputCostPerToken)
+        let costs = (deployment.prices.input, deployment.prices.output)
         return Board.score(
             costs == (nil, nil) ? .greatestFiniteMagnitude : (costs.0 ?? 0) + (costs.1 ?? 0))
     }
@@ -250,7 +257,7 @@ final class ModelGroup: Sendable {
                 from: tier, of: self, for: request, expected, now: now, random: &random)
             {
                 if terms[place].purses.isEmpty { return (place, Spending()) }
-                let cost = terms[place].prices.cost(of: expected.usage)
+                let cost = terms[place].prices.billionths(of: expected.usage)
                 if let spending = terms[place].purses.reserve(cost, now: now) { return (place, spending) }
                 // From here on every budget is looked at first; then this ends.
                 request.mindsPurses = true
@@ -275,7 +282,7 @@ final class ModelGroup: Sendable {
     ) -> Bool {
         guard state.isOpen(place, to: request, expected.total, now: now) else { return false }
         return terms[place].purses.isEmpty
-            || terms[place].purses.affords(terms[place].prices.cost(of: expected.usage), now: now)
+            || terms[place].purses.affords(terms[place].prices.billionths(of: expected.usage), now: now)
     }
 
     /// Why no deployment is open to the call.
@@ -286,7 +293,7 @@ final class ModelGroup: Sendable {
             var shortage = Shortage()
             shortage.tokens = expected.total
             for place in terms.indices where request.takesAll || state.allows(place, request) {
-                let cost = terms[place].prices.cost(of: expected.usage)
+                let cost = terms[place].prices.billionths(of: expected.usage)
                 let paysAt = terms[place].purses.opens(for: cost, now: now)
                 state.note(place, request, expected.total, paysAt: paysAt, now: now, in: &shortage)
             }
@@ -325,7 +332,8 @@ final class ModelGroup: Sendable {
             state.refresh(place, now)
         }
         if !terms[place].purses.isEmpty {
-            terms[place].purses.settle(hold.spending, cost: terms[place].prices.cost(of: used), now: now)
+            terms[place].purses.settle(
+                hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
         }
     }
 
@@ -363,17 +371,31 @@ final class ModelGroup: Sendable {
         return largest
     }
 
-    /// Which places a call may use by its tags, where those are looked at, and its regions; nil: all.
+    /// Which places a call may use by its tags, where those are looked at, its regions, and what it asks for;
+    /// nil: all.
     ///
     /// A call with tags may use places with one of them (or all of them, where so configured), else, as a call
     /// without, those tagged "default"; without those a call with tags has none, one without has all. A call
     /// with regions may use places in one of them.
-    func places(tags: [String]?, regions: [String]) -> [Bool]? {
+    func places(tags: [String]?, regions: [String], features: Features) -> [Bool]? {
         let byTags = tags.flatMap(places(matching:))
-        if regions.isEmpty { return byTags }
+        let asked = features.intersection(lackedByAny)
+        if regions.isEmpty, asked.isEmpty { return byTags }
         return terms.indices.map { place in
-            byTags?[place] ?? true && terms[place].region.map(regions.contains) ?? false
+            byTags?[place] ?? true
+                && (regions.isEmpty || terms[place].region.map(regions.contains) ?? false)
+                && asked.isDisjoint(with: lacking[place])
         }
+    }
+
+    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can give,
+    /// else all that not all of them can. Empty: nothing does.
+    func missing(tags: [String]?, regions: [String], features: Features) -> Features {
+        let open = places(tags: tags, regions: regions, features: [])
+        let missing = terms.indices.filter { open?[$0] ?? true }.map { lacking[$0].intersection(features) }
+        if missing.isEmpty || missing.contains([]) { return [] }
+        let common = missing.reduce(features) { $0.intersection($1) }
+        return common.isEmpty ? missing.reduce([]) { $0.union($1) } : common
     }
 
     private func places(matching tags: [String]) -> [Bool]? {

@@ -15,6 +15,8 @@ final class ProviderTarget {
     let provider: Text
     let modelGroup: Text
     let adapter: Adapter
+    /// What its tokens cost.
+    let prices: TokenPrices
     private let names = Arena()
     private let model: String
     private let options: BodyOptions
@@ -25,7 +27,7 @@ final class ProviderTarget {
     /// How the target is reached.
     private enum Door {
         /// Some providers have an endpoint of its own for streams.
-        case http(whole: HTTPEndpoint, streams: HTTPEndpoint)
+        case http(whole: HTTPEndpoint, streams: HTTPEndpoint, embeddings: HTTPEndpoint?)
         case mock(MockSettings)
     }
 
@@ -35,6 +37,7 @@ final class ProviderTarget {
         modelGroup = names.text(deployment.modelGroup)
         // A mock speaks OpenAI's wire format whatever it stands in for.
         adapter = deployment.mock == nil ? deployment.provider.adapter : .openAI([])
+        prices = deployment.prices
         model = deployment.model
         options = try BodyOptions(deployment)
         entra = deployment.mock == nil ? deployment.entra : nil
@@ -48,34 +51,47 @@ final class ProviderTarget {
             }
             let whole = try HTTPEndpoint(deployment, url: url(false), server: server)
             let isShared = url(true) == url(false)
+            let embeddingURL = adapter.embeddingURL(
+                base: deployment.apiBase, model: model, apiVersion: deployment.apiVersion)
+            var embeddings: HTTPEndpoint?
+            if let embeddingURL {
+                embeddings = try HTTPEndpoint(deployment, url: embeddingURL, server: server)
+            }
             door = .http(
                 whole: whole,
-                streams: isShared ? whole : try HTTPEndpoint(deployment, url: url(true), server: server))
+                streams: isShared ? whole : try HTTPEndpoint(deployment, url: url(true), server: server),
+                embeddings: embeddings)
         }
     }
 
     /// Sends what the caller asks; the handler is told what the provider answers.
     ///
-    /// - Throws: when the completion cannot be written for this provider.
+    /// - Throws: when the question cannot be written for this provider.
     func send(
-        _ completion: JunctionV1.Completion.View, isStreaming: Bool, by worker: Worker,
-        handler: any HTTPHandler
+        _ question: Question, by worker: Worker, handler: any HTTPHandler
     ) throws(Failure) -> Transfer {
         switch door {
-        case .http(let whole, let streams):
-            let endpoint = isStreaming ? streams : whole
+        case .http(let whole, let streams, let embeddings):
             let writer = worker.writer
-            try writer.write(
-                completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
+            let endpoint: HTTPEndpoint
+            switch question {
+            case .completion(let completion, let isStreaming):
+                try writer.write(
+                    completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
+                endpoint = isStreaming ? streams : whole
+            case .embedding(let embedding):
+                try writer.write(embedding, model: model, adapter: adapter, options: options)
+                guard let embeddings else { preconditionFailure("a format without embeddings wrote one") }
+                endpoint = embeddings
+            }
             if let entra { return try send(writer, to: endpoint, with: entra, by: worker, handler: handler) }
-            let transfer = worker.client.send(to: endpoint, body: writer.bytes, handler: handler)
-            return .http(transfer)
+            return .http(worker.client.send(to: endpoint, body: writer.bytes, handler: handler))
         case .mock(let settings):
             return .mock(
                 MockTransfer(
-                    settings, model: model, promptTokens: estimatedPromptTokens(completion),
-                    isStreaming: isStreaming, fails: settings.failureRate > worker.random.fraction(),
-                    loop: worker.loop, handler: handler))
+                    settings, model: model, question: question,
+                    fails: settings.failureRate > worker.random.fraction(), loop: worker.loop,
+                    handler: handler))
         }
     }
 }
@@ -163,6 +179,10 @@ struct TargetError: Error, CustomStringConvertible {
 extension BodyOptions {
     fileprivate init(_ deployment: DeploymentConfiguration) throws(TargetError) {
         self.init()
+        (untaken, dropped, passed) = (
+            deployment.rules.untaken, deployment.rules.dropped, deployment.rules.passed
+        )
+        defaults = deployment.rules.defaults
         guard let json = deployment.extraBodyJSON else { return }
         do {
             extraBody = try ExtraBody(json: json)

@@ -15,7 +15,8 @@ import JunctionMessages
 import JunctionProtobuf
 import JunctionProviders
 
-/// The first byte says how the answer is read; the second, in what pieces, and whether frames are mended.
+/// The first byte says how the answer is read; the second, in what pieces, whether frames are mended, and
+/// whether it is read as embeddings.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard count > 2 else { return 0 }
@@ -27,8 +28,9 @@ public func fuzz(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
 private func check(_ bytes: UnsafeRawBufferPointer) -> CInt {
     let body = UnsafeRawBufferPointer(rebasing: bytes.dropFirst(2))
     let mode = bytes[0]
-    let whole = read(body, pieceSize: body.count, mode)
-    let pieces = read(body, pieceSize: Int(bytes[1] % 16) + 1, mode)
+    let embeddingCount = bytes[1] >= 0xc0 ? 2 : nil
+    let whole = read(body, pieceSize: body.count, mode, embeddingCount)
+    let pieces = read(body, pieceSize: Int(bytes[1] % 16) + 1, mode, embeddingCount)
     precondition(whole == pieces, "the reader says another thing of the pieces:\n\(whole)\n\(pieces)")
     return 0
 }
@@ -67,8 +69,12 @@ private let adapters = Registry.names.compactMap { Registry.provider(named: $0)?
         if !adapters.contains(adapter) { adapters.append(adapter) }
     }
 
-private func read(_ body: UnsafeRawBufferPointer, pieceSize: Int, _ mode: UInt8) -> [UInt8] {
-    reader.reset(adapter: adapters[Int(mode >> 4) % adapters.count], isStreaming: mode & 1 == 1)
+private func read(
+    _ body: UnsafeRawBufferPointer, pieceSize: Int, _ mode: UInt8, _ embeddingCount: Int?
+) -> [UInt8] {
+    reader.reset(
+        adapter: adapters[Int(mode >> 4) % adapters.count], isStreaming: mode & 1 == 1,
+        embeddingCount: embeddingCount)
     reader.begin(status: statuses[Int(mode >> 1) % statuses.count])
     var said: [UInt8] = []
     var at = 0
@@ -94,6 +100,7 @@ private func take(_ said: inout [UInt8]) {
         case .needsMore: return
         case .delta(let delta, let hasContent): said += [hasContent ? 1 : 0] + delta.encoded()
         case .complete(let response): said += response.encoded()
+        case .embeddings(let response): said += response.encoded()
         case .usage(let usage): said += Array("\(usage)".utf8)
         case .finished: said.append(2)
         case .failed(let failure): said += Array("\(failure)".utf8)

@@ -93,6 +93,27 @@ private func weatherCall(_ id: String, city: String) -> JunctionV1.ToolCall {
     return call
 }
 
+/// Texts that shall become embeddings.
+func embedding(_ texts: String..., change: (inout JunctionV1.Embedding) -> Void = { _ in })
+    -> JunctionV1.Embedding
+{
+    var embedding = JunctionV1.Embedding()
+    embedding.model = "group"
+    embedding.inputs = texts
+    change(&embedding)
+    return embedding
+}
+
+let embeddings: [String: JunctionV1.Embedding] = [
+    "one text": embedding("The quick \"brown\" fox"),
+    "two texts": embedding("Hello!", "Grüße 🌍") {
+        $0.dimensions = 3
+        $0.inputType = "search_query"
+        $0.user = "caller-7"
+        $0.extraParametersJson = #"{"truncate":"END"}"#
+    },
+]
+
 let requests: [String: JunctionV1.Completion] = [
     "hello": asking(),
     "settings": asking {

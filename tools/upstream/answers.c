@@ -38,7 +38,13 @@ void build_answers(void) {
         option.prompt_tokens, option.completion_tokens, sum);
 }
 
-const buffer *answer_body(const plan *p) { return p->tools ? &tools : p->no_usage ? &bare : &whole; }
+const buffer *answer_body(const plan *p) {
+    if (p->texts == 0) return p->tools ? &tools : p->no_usage ? &bare : &whole;
+    static buffer embeddings;
+    embeddings.length = 0;
+    add_embeddings(&embeddings, p->texts, p->no_usage);
+    return &embeddings;
+}
 
 #define EVENT(to, data) append(to, "data: " data "\n\n", sizeof("data: " data "\n\n") - 1)
 

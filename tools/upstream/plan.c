@@ -208,6 +208,7 @@ plan plan_request(
     plan p = plan_call(script, script_length, model, model_length, streaming);
     const char *usage = streaming ? find_value(body, length, "\"include_usage\"", &value_length) : NULL;
     p.include_usage = usage && value_length >= 4 && memcmp(usage, "true", 4) == 0;
+    p.texts = count_texts(body, length);
     return p;
 }
 

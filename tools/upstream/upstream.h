@@ -41,6 +41,7 @@ typedef struct {
     int drip_bytes;       // so many bytes each 100 us; 0: at once
     bool streaming;
     bool include_usage;
+    int texts;            // to become embeddings; 0: a completion is asked for
 } plan;
 
 typedef struct {
@@ -136,6 +137,10 @@ void http2_take(http2 *h, const char *bytes, size_t length);
 bool http2_ready(http2 *h);
 /// Writes what this turn has made.
 void http2_flush_all(void);
+/// How many texts a request wants as embeddings; 0: it is no such request.
+int count_texts(const char *body, size_t length);
+/// The embeddings of so many texts, as JSON.
+void add_embeddings(buffer *to, int texts, bool no_usage);
 
 /// Keeps a request for GET /requests; head and body as received.
 void record(const char *head, size_t head_length, const char *body, size_t body_length);
