@@ -81,6 +81,9 @@ let package = Package(
         .executableTarget(
             name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
             swiftSettings: pure),
+        .executableTarget(
+            name: "redis-bench", dependencies: ["JunctionOutbound", "JunctionTransport"],
+            path: "tools/bench/redis", swiftSettings: common),
 
         // What tests it.
         .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),

@@ -50,7 +50,10 @@ public enum ConfigFile {
         )
         routing.defaultDeadline = server.defaultDeadline
         routing.retryBudget = junction?.number("retry_budget") ?? routing.retryBudget
-        return ServerConfiguration(server: server, deployments: deployments.called, router: routing)
+        var configuration = ServerConfiguration(
+            server: server, deployments: deployments.called, router: routing)
+        configuration.sharedUsage = sharedUsage(router: router, junction: junction, report: &report)
+        return configuration
     }
 
     private static func server(_ values: Values?, report: inout Report) -> ServerConfiguration.Server {

@@ -16,6 +16,8 @@ enum Section: String, CaseIterable {
     case strategyArguments = "routing_strategy_args"
     case groupAlias = "model_group_alias"
     case retryPolicy = "retry_policy"
+    case cacheArguments = "cache_kwargs"
+    case sharedUsage = "shared_usage"
 
     /// Whether people keep notes of their own in it, so that an unknown key is no fault unless it is nearly a
     /// known one.
@@ -44,6 +46,8 @@ enum KeyType {
     /// A mapping with free keys and a section under each; a plain text there stands for a section with only
     /// that text under `shorthand`.
     case sectionMap(Section, shorthand: String? = nil)
+    /// Servers, each a host with or without a port: `HOST:PORT`, `[HOST, PORT]` or `{host: …, port: …}`.
+    case nodeList
     /// A mapping passed on as JSON.
     case object
     /// LiteLLM's, without effect here: a warning that says so, and why.
@@ -102,7 +106,8 @@ enum Schema {
     private static let table: [Section: [KeySpec]] = [
         .root: root, .modelEntry: modelEntry, .deployment: deployment, .modelInfo: modelInfo, .router: router,
         .litellm: litellm, .general: general, .junction: junction, .strategyArguments: strategyArguments,
-        .groupAlias: groupAlias, .retryPolicy: retryPolicy,
+        .groupAlias: groupAlias, .retryPolicy: retryPolicy, .cacheArguments: cacheArguments,
+        .sharedUsage: sharedUsage,
     ]
 
     private static let root: [KeySpec] =
@@ -227,7 +232,10 @@ enum Schema {
             KeySpec("model_group_alias", .sectionMap(.groupAlias, shorthand: "model")),
             KeySpec("enable_tag_filtering", .boolean),
             KeySpec("default_max_parallel_requests", .integer(1...1_000_000)),
+            KeySpec("cache_kwargs", .section(.cacheArguments)),
         ]
+        + redisKeys.map { KeySpec("redis_" + $0.name, $0.type) }
+        + unused("redis_socket_timeout", note: waitsElsewhere)
         + unused(
             "retry_after",
             note: "when to retry follows from the failure and from the provider's own retry-after"
@@ -237,13 +245,8 @@ enum Schema {
             note: "allowed_fails holds for every kind of failure"
         )
         + unused(
-            "cache_responses", "cache_kwargs", "caching_groups", "client_ttl",
+            "cache_responses", "caching_groups", "client_ttl",
             note: "Junction keeps no answers"
-        )
-        + unused(
-            "redis_url", "redis_host", "redis_port", "redis_password", "redis_db", "redis_ssl",
-            "redis_username",
-            note: "each process counts usage for itself"
         )
         + unused(
             "default_litellm_params", "default_priority", "polling_interval",
@@ -270,7 +273,7 @@ enum Schema {
         )
         + unused(
             "cache", "cache_params", "enable_caching_on_provider_specific_optional_params",
-            note: "Junction keeps no answers"
+            note: "Junction keeps no answers; usage is shared over router_settings' redis_host"
         )
         + unused(
             "set_verbose", "modify_params", "callbacks", "success_callback", "failure_callback",
@@ -332,7 +335,24 @@ enum Schema {
         KeySpec("drain_grace", .seconds(zero: true)),
         KeySpec("http2_to_providers", .boolean),
         KeySpec("allowed_api_bases", .textList),
+        KeySpec("shared_usage", .section(.sharedUsage)),
     ]
+
+    private static let sharedUsage: [KeySpec] = [
+        KeySpec("mode", .choice(SharedUsageConfiguration.Mode.allCases.map(\.rawValue))),
+        KeySpec("fail_closed", .boolean),
+        KeySpec("timeout", .seconds(zero: false)),
+    ]
+
+    private static let waitsElsewhere =
+        "how long a call waits for Redis is junction_settings' shared_usage.timeout"
+
+    private static let cacheArguments: [KeySpec] =
+        redisKeys
+        + unused("socket_timeout", "socket_connect_timeout", note: waitsElsewhere)
+        + unused(
+            "ttl", "default_in_memory_ttl", "default_in_redis_ttl", "redis_flush_size", "max_connections",
+            "health_check_interval", "socket_keepalive", "decode_responses", "similarity_threshold", "type")
 
     private static let strategyArguments: [KeySpec] =
         [

@@ -12,8 +12,6 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     /// The least and the most that the pause before another attempt is drawn from.
     private static let firstPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(5)
-    /// Silence after which the server is asked for a sign of life.
-    private static let idleTime = Duration.seconds(5)
     /// Time after which the sentinels are asked whether the master is still the same.
     private static let masterCheckTime = Duration.seconds(10)
 
@@ -45,7 +43,7 @@ final class RedisLink: RedisConnectionOwner, Flushable {
         self.jitter = jitter
         self.owner = owner
         masterCheckedAt = loop.now
-        timer = loop.schedule(after: Self.idleTime) { [unowned self] in timerFired() }
+        timer = loop.schedule(after: setup.idleTime) { [unowned self] in timerFired() }
         connect()
     }
 
@@ -121,7 +119,7 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     func becameReady(_ connection: RedisConnection) {
         circuit = RedisCircuit()
         readyAt = loop.now
-        timer?.reschedule(after: Self.idleTime)
+        timer?.reschedule(after: setup.idleTime)
         become(.ready)
     }
 
@@ -143,7 +141,8 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     ) -> Bool {
         if refusal.hasPrefix("READONLY"), setup.mustBeMaster {
             // It was the master once. The command fails; those that follow go to the new master.
-            call.completion?(.failure(RedisFailure(.unavailable, "\(setup.address) is not the master any more")))
+            call.completion?(
+                .failure(RedisFailure(.unavailable, "\(setup.address) is not the master any more")))
             connection.end(RedisFailure(.unavailable, "\(setup.address) is not the master any more"))
             return true
         }
@@ -176,9 +175,9 @@ final class RedisLink: RedisConnectionOwner, Flushable {
             if search == nil { connect() }
             return
         }
-        timer?.reschedule(after: Self.idleTime)
+        timer?.reschedule(after: setup.idleTime)
         guard connection.isReady else { return }
-        if loop.now - connection.bytesReadAt >= Self.idleTime { ping() }
+        if loop.now - connection.bytesReadAt >= setup.idleTime { ping() }
         if sentinels != nil, loop.now - masterCheckedAt >= Self.masterCheckTime { checkMaster() }
     }
 

@@ -29,10 +29,18 @@ final class ChildProgram {
     }
 
     deinit {
-        if isRunning { kill(id, SIGKILL) }
-        _ = wait()
+        end()
         close(output)
     }
+
+    /// Kills it, and waits until it is gone.
+    func end() {
+        if isRunning { kill(id, SIGKILL) }
+        _ = wait()
+    }
+
+    /// Sends it a signal, such as SIGSTOP.
+    func signal(_ number: Int32) { if isRunning { kill(id, number) } }
 
     /// Runs a program to its end.
     static func run(_ path: String, _ arguments: [String]) throws {
