@@ -78,9 +78,10 @@ let package = Package(
             ], swiftSettings: pure),
 
         // What measures it.
+        .target(name: "AllocationCount", path: "tools/bench/routing/AllocationCount"),
         .executableTarget(
-            name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
-            swiftSettings: pure),
+            name: "routing-bench", dependencies: ["AllocationCount", "JunctionRouting"],
+            path: "tools/bench/routing", exclude: ["AllocationCount"], swiftSettings: pure),
         .executableTarget(
             name: "redis-bench", dependencies: ["JunctionOutbound", "JunctionTransport"],
             path: "tools/bench/redis", swiftSettings: common),

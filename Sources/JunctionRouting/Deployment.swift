@@ -7,12 +7,8 @@ public struct Deployment: Sendable {
     public var id: String
     /// The name of its model group.
     public var modelGroup: String
-    /// Most tokens in a minute; nil: no limit.
-    public var tokensPerMinute: Int?
-    /// Most requests in a minute; nil: no limit.
-    public var requestsPerMinute: Int?
-    /// Most requests under way at a time; nil: no limit.
-    public var maxParallelRequests: Int?
+    /// What it takes at most.
+    public var limits: Limits
     /// Share of the calls under `simple-shuffle`, relative to the other deployments.
     public var weight: Double?
     /// Deployments of the lowest order are used while one of them is open; nil: after all that have one.
@@ -31,8 +27,14 @@ public struct Deployment: Sendable {
     public var inputCostPerToken: Double?
     /// US dollars a token of the answer; nil: unknown.
     public var outputCostPerToken: Double?
+    /// US dollars a token of the prompt that the provider reads from its cache; nil: as `inputCostPerToken`.
+    public var cachedInputCostPerToken: Double?
     /// The model's context window, in tokens; nil: unknown.
     public var maxInputTokens: Int?
+    /// The provider's name, which `RouterConfiguration.providerBudgets` go by.
+    public var provider = ""
+    /// Where it is; calls can ask for regions. nil: unknown, in none.
+    public var region: String?
 
     public init(
         id: String, modelGroup: String, tokensPerMinute: Int? = nil, requestsPerMinute: Int? = nil,
@@ -43,9 +45,9 @@ public struct Deployment: Sendable {
     ) {
         self.id = id
         self.modelGroup = modelGroup
-        self.tokensPerMinute = tokensPerMinute
-        self.requestsPerMinute = requestsPerMinute
-        self.maxParallelRequests = maxParallelRequests
+        limits = Limits(
+            tokensPerMinute: tokensPerMinute, requestsPerMinute: requestsPerMinute,
+            maxParallelRequests: maxParallelRequests)
         self.weight = weight
         self.order = order
         self.tags = tags
@@ -56,5 +58,21 @@ public struct Deployment: Sendable {
         self.inputCostPerToken = inputCostPerToken
         self.outputCostPerToken = outputCostPerToken
         self.maxInputTokens = maxInputTokens
+    }
+
+    /// `limits.tokensPerMinute`
+    public var tokensPerMinute: Int? {
+        get { limits.tokensPerMinute }
+        set { limits.tokensPerMinute = newValue }
+    }
+    /// `limits.requestsPerMinute`
+    public var requestsPerMinute: Int? {
+        get { limits.requestsPerMinute }
+        set { limits.requestsPerMinute = newValue }
+    }
+    /// `limits.maxParallelRequests`
+    public var maxParallelRequests: Int? {
+        get { limits.maxParallelRequests }
+        set { limits.maxParallelRequests = newValue }
     }
 }

@@ -16,6 +16,8 @@ final class AttemptInFlight: HTTPHandler {
     private var transfer: Transfer?
     /// Whose attempt it is; nil while it is under way no more. Keeps the call alive.
     private var call: Call?
+    /// The deployment whose provider's word on its limits is to be passed on; nil: none, or it was.
+    private var speaksFor: Int?
     /// What the route calls it.
     private(set) var number = -1
     /// Attempts that it has been; tells whether the present one is still the same.
@@ -42,6 +44,8 @@ final class AttemptInFlight: HTTPHandler {
     func begin(_ attempt: Attempt, of call: Call, at target: ProviderTarget) {
         self.call = call
         number = attempt.number
+        // What a provider says to a call with another key is nothing to us.
+        if case .deployment(let deployment) = attempt.target { speaksFor = deployment }
         reader.reset(adapter: target.adapter, isStreaming: call.isStreaming)
         timer.reschedule(after: attempt.timeout)
         if let after = attempt.hedgeAfter { hedgeTimer.reschedule(after: after) }
@@ -70,6 +74,7 @@ final class AttemptInFlight: HTTPHandler {
         transfer = nil
         call = nil
         uses &+= 1
+        speaksFor = nil
         timer.cancel()
         hedgeTimer.cancel()
         usage = nil
@@ -108,7 +113,17 @@ final class AttemptInFlight: HTTPHandler {
         reader.header(name: name, value: value)
     }
 
+    /// The head of the answer is whole: what the provider leaves us is known.
+    private func passOnLimits() {
+        guard let deployment = speaksFor.take() else { return }
+        let limits = reader.rateLimits
+        if limits != RateLimits() {
+            worker.router.noted(limits, deployment: deployment, now: worker.now)
+        }
+    }
+
     func received(body: Span<UInt8>) {
+        passOnLimits()
         reader.append(body)
         if isCommitted { awaitNextPiece() }
         pump()
@@ -118,6 +133,7 @@ final class AttemptInFlight: HTTPHandler {
         transfer = nil
         switch end {
         case .complete:
+            passOnLimits()
             reader.end()
             pump()
         case .failed(let failure):

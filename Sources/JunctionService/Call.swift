@@ -196,6 +196,7 @@ final class Call: ServerStreamDelegate {
 
     private func estimatedUsage(of attempt: AttemptInFlight) -> TokenUsage {
         TokenUsage(
-            prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: attempt.contentBytes))
+            prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: attempt.contentBytes),
+            isEstimated: true)
     }
 }

@@ -35,13 +35,14 @@ final class RouterService: RouterServiceServer {
             try validate(routing, allowedBases: worker.server.allowedAPIBases)
             let model = String(completion.model)
             guard let group = worker.router.modelGroup(named: model) else { throw unknownModel(model) }
-            var traits = CallTraits(
-                modelGroup: group, estimatedTokens: estimatedTokens(completion), isStreaming: isStreaming)
+            var traits = CallTraits(modelGroup: group, estimatedTokens: 0, isStreaming: isStreaming)
+            traits.size = size(of: completion)
             traits.deadline = rpc.deadline.map(worker.instant) ?? worker.now + worker.server.defaultDeadline
             var overrides: [ProviderTarget] = []
             if let routing {
                 traits.numRetries = routing.numRetries.map(Int.init)
                 traits.tags = routing.tags.map { String($0) }
+                traits.regions = routing.regions.map { String($0) }
                 traits.disableFallbacks = routing.disableFallbacks
                 for (index, fallback) in routing.fallbacks.enumerated() {
                     let field = "routing.fallbacks[\(index)]"

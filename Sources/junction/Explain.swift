@@ -97,6 +97,8 @@ struct Explain: ParsableCommand {
         case .tokens(let limit, let counted): "\(counted) of its \(limit) tokens a minute are taken"
         case .requests(let limit): "its \(counted(limit, "request")) a minute are used up"
         case .parallelRequests(let limit): "\(counted(limit, "request")) at a time are under way"
+        case .provider(let until): "its provider leaves it no more until \(until.sinceStart)"
+        case .budget(let until): "a budget is spent until \(until.sinceStart)"
         case .cooldown(let until, let kind): "cools down until \(until.sinceStart) after \(kind)"
         case .laterOrder: "a deployment of lower order is open"
         }
