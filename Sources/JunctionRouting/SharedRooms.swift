@@ -173,6 +173,15 @@ struct SharedRooms {
         places[place].row.parallelLimit != nil || whole.row.parallelLimit != nil
     }
 
+    /// Whether nothing is open until the store is back.
+    var isClosed: Bool { phase != .together && sharing.failsClosed }
+
+    func isHalfUsed(_ place: Int) -> Bool {
+        let its = places[place]
+        return its.heard.tokens > (its.row.tokensLimit ?? .max) / 2
+            || its.heard.requests > (its.row.requestsLimit ?? .max) / 2
+    }
+
     func isShared(_ place: Int) -> Bool { places[place].isLimited || whole.isLimited }
 
     // MARK: Room
@@ -340,7 +349,7 @@ struct SharedRooms {
     /// The store has no room at these places for a call of so many tokens.
     mutating func close(_ closed: [Int], _ tokens: Int, for time: Duration?, now: Instant) {
         for place in closed {
-            places[place].closedUntil = now + (time ?? .seconds(1))
+            places[place].closedUntil = now + max(.milliseconds(10), time ?? .seconds(1))
             places[place].closedTokens = tokens
         }
     }
@@ -555,5 +564,43 @@ struct SharedRooms {
         var report = freshReport(tell)
         report.purpose = .leaves
         return (report, member)
+    }
+}
+
+/// What a call asks the usage store, and how its answer is understood.
+public struct SharedAsk: Sendable {
+    /// Most places that are asked for at a time.
+    static let placesMax = 16
+
+    public let request: SharedRequest
+    public let member: StoreMember
+    let sentAt: Instant
+    /// Of the request's candidates.
+    let places: [Int]
+    let expected: ExpectedTokens
+    /// By these the route finds what it asked for.
+    var number = 0
+    var modelGroup = 0
+
+    init(
+        request: SharedRequest, member: StoreMember, sentAt: Instant, places: [Int], expected: ExpectedTokens
+    ) {
+        self.request = request
+        self.member = member
+        self.sentAt = sentAt
+        self.places = places
+        self.expected = expected
+    }
+}
+
+extension SharedRow {
+    init(name: String, _ limits: Limits) {
+        self.init(
+            name: name, tokensLimit: limits.tokensPerMinute, requestsLimit: limits.requestsPerMinute,
+            parallelLimit: limits.maxParallelRequests,
+            budget: limits.budget.map {
+                SharedBudget(
+                    limit: Int(min($0.dollars * 1e9, 1e15)), seconds: max(1, Int($0.duration.seconds)))
+            })
     }
 }

@@ -19,6 +19,8 @@ final class Worker {
     /// Memory for one piece of a stream at a time.
     let scratch = Arena()
     let writer: BodyWriter
+    /// Where limits are kept that instances share; nil: this instance is alone.
+    let store: RedisUsageStore?
     var random: RandomSource
     private let origin: ContinuousClock.Instant
     private let json = JSONReader()
@@ -44,6 +46,11 @@ final class Worker {
             targets.append(try ProviderTarget(deployment, server: configuration.server))
         }
         self.targets = targets
+        store = configuration.sharedUsage.map { shared in
+            var random = RandomSource(seed: ~seed)
+            let client = RedisClient(loop: loop, options: RedisOptions(shared.redis)) { random.fraction() }
+            return RedisUsageStore(client: client, namespace: shared.redis.namespace)
+        }
     }
 
     /// The time as the routing core counts it.
