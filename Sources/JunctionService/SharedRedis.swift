@@ -6,14 +6,15 @@ import Synchronization
 
 extension RedisOptions {
     init(_ redis: RedisConfiguration) {
-        self.init(addresses: redis.addresses.map(RedisAddress.init))
-        if let sentinels = redis.sentinels {
-            self.sentinels = RedisSentinels(
-                addresses: sentinels.addresses.map(RedisAddress.init), serviceName: sentinels.serviceName)
-            self.sentinels?.credentials.password = sentinels.password.map { secret in { secret.reveal() } }
+        self.init(addresses: clientAddresses(redis.addresses))
+        if let configured = redis.sentinels {
+            let addresses = clientAddresses(configured.addresses)
+            var sentinels = RedisSentinels(addresses: addresses, serviceName: configured.serviceName)
+            sentinels.credentials.password = way(to: configured.password)
+            self.sentinels = sentinels
         }
         credentials.username = redis.username
-        credentials.password = redis.password.map { secret in { secret.reveal() } }
+        credentials.password = way(to: redis.password)
         database = redis.database
         timeout = redis.timeout
         guard let configured = redis.tls else { return }
@@ -27,14 +28,18 @@ extension RedisOptions {
     }
 }
 
-extension RedisAddress {
-    init(_ address: RedisConfiguration.Address) {
-        self =
-            switch address {
-            case .tcp(let host, let port): .tcp(host: host, port: port)
-            case .unix(let path): .unix(path: path)
-            }
+private func clientAddresses(_ configured: [RedisConfiguration.Address]) -> [RedisAddress] {
+    configured.map { address in
+        switch address {
+        case .tcp(let host, let port): RedisAddress.tcp(host: host, port: port)
+        case .unix(let path): RedisAddress.unix(path: path)
+        }
     }
+}
+
+private func way(to secret: Secret?) -> (@Sendable () -> String)? {
+    guard let secret else { return nil }
+    return { secret.reveal() }
 }
 
 /// Says once for all loops that Redis is gone, and once that it is back.
