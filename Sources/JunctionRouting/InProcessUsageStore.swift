@@ -232,6 +232,10 @@ extension InProcessUsageStore.Group {
             amount.requests = min(amount.requests, share(row.requestsLimit, used.requests))
             amount.parallel = min(amount.parallel, share(row.parallelLimit, used.parallel))
         }
+        // Tokens without a request are of no use, nor is a request without tokens.
+        if wanted.tokens > 0 && amount.tokens == 0 || wanted.requests > 0 && amount.requests == 0 {
+            (amount.tokens, amount.requests) = (0, 0)
+        }
         if amount.isNothing { return SharedBlock(amount: amount, second: ahead) }
         take(amount, of: row, whole, cost: 0, in: ahead, for: member)
         return SharedBlock(amount: amount, second: ahead)

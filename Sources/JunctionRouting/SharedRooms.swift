@@ -39,8 +39,17 @@ struct SharedPlace {
     struct Block {
         let second: Int
         let endsAt: Instant
+        /// `Int.max`: there is no limit.
         var tokens: Int
         var requests: Int
+
+        /// Takes one call out of it; the second that it counts in.
+        mutating func take(_ tokens: Int) -> Int {
+            if self.tokens != .max { self.tokens -= tokens }
+            if requests != .max { requests -= 1 }
+            return second
+        }
+
     }
 
     struct Change {
@@ -107,12 +116,16 @@ struct UsedBySecond {
     private static let kept = 61
 
     mutating func add(_ second: Int, tokens: Int, requests: Int) {
-        if let index = seconds.lastIndex(where: { $0.second == second }) {
+        let index = seconds.lastIndex { $0.second <= second }
+        if let index, seconds[index].second == second {
             seconds[index].tokens += tokens
             seconds[index].requests += requests
-        } else if second > (seconds.last?.second ?? .min) {
-            if let first = seconds.first, first.second <= second - Self.kept { seconds.removeFirst() }
-            seconds.append((second, tokens, requests))
+            return
+        }
+        // Blocks are of later seconds than what is used beside them.
+        seconds.insert((second, tokens, requests), at: index.map { $0 + 1 } ?? 0)
+        while seconds[0].second <= seconds[seconds.count - 1].second - Self.kept - 1 {
+            seconds.removeFirst()
         }
     }
 
@@ -196,6 +209,7 @@ struct SharedRooms {
         }
         if isExact || places[place].row.budget != nil || whole.row.budget != nil { return -1 }
         if countsParallel(place), places[place].permits <= inFlight { return -1 }
+        if !tokensLimited(place), !requestsLimited(place) { return .max }
         return places[place].blocks.lazy.filter { $0.requests > 0 && $0.endsAt > now }.map(\.tokens).max()
             ?? -1
     }
@@ -258,7 +272,7 @@ struct SharedRooms {
         return request
     }
 
-    /// What is to be granted ahead: the demand of half a second, less what is there.
+    /// What is to be granted ahead: the demand of half a second, when less than half of that is there.
     private func wanted(_ place: Int) -> SharedAmount {
         let its = places[place]
         guard !isExact, its.row.budget == nil, whole.row.budget == nil, isShared(place) else {
@@ -266,9 +280,10 @@ struct SharedRooms {
         }
         let tokens = Int(its.tokensASecond * Sharing.secondsOfDemand)
         let requests = Int(its.requestsASecond * Sharing.secondsOfDemand)
+        let isCovered = its.blocks.contains { $0.tokens >= tokens / 2 && $0.requests >= (requests + 1) / 2 }
+        if requests == 0 || isCovered { return SharedAmount() }
         return SharedAmount(
-            tokens: max(0, tokens - its.blocks.reduce(0) { $0 + $1.tokens }),
-            requests: max(0, requests - its.blocks.reduce(0) { $0 + $1.requests }),
+            tokens: tokensLimited(place) ? tokens : 0, requests: requestsLimited(place) ? requests : 0,
             parallel: countsParallel(place) ? requests : 0)
     }
 
@@ -279,14 +294,15 @@ struct SharedRooms {
         let current = second(now)
         guard isShared(place) else { return current }
         noteTaken(place, tokens, current, cost)
-        if phase == .together,
-            let index = places[place].blocks.firstIndex(where: {
+        if phase == .together {
+            let index = places[place].blocks.firstIndex {
                 $0.requests > 0 && $0.endsAt > now && $0.tokens >= tokens
-            })
-        {
-            places[place].blocks[index].tokens -= tokens
-            places[place].blocks[index].requests -= 1
-            return places[place].blocks[index].second
+            }
+            let second = index.map { places[place].blocks[$0].take(tokens) } ?? current
+            // Of what has no limit nothing was granted: it is told afterwards.
+            places[place].correct(
+                second, tokens: tokensLimited(place) ? 0 : tokens, requests: requestsLimited(place) ? 0 : 1)
+            return second
         }
         for index in [place, places.count - 1] {
             places[index].usedApart.add(current, tokens: tokens, requests: 1)
@@ -361,10 +377,10 @@ struct SharedRooms {
         for index in [place, places.count - 1] {
             places[index].usedApart.add(second, tokens: tokens, requests: 0)
         }
-        if tokens < 0, phase == .together,
+        if tokens < 0, phase == .together, tokensLimited(place),
             let index = places[place].blocks.firstIndex(where: { $0.second == second && $0.endsAt > now })
         {
-            places[place].blocks[index].tokens -= places[place].blocks[index].tokens == .max ? 0 : tokens
+            places[place].blocks[index].tokens -= tokens
             return places[place].correct(second, cost: cost)
         }
         places[place].correct(second, tokens: tokens, cost: cost)
@@ -483,8 +499,8 @@ struct SharedRooms {
         heardAt = now
         reportedAt = now
         nextReportAt = now + (isExact ? Sharing.settleTime : Sharing.exchangeTime)
-        clockOffset =
-            .seconds(news.clock.second) + .microseconds(news.clock.microsecond) - sentAt.sinceStart
+        // From the moment of the answer: the report may have waited for a connection.
+        clockOffset = .seconds(news.clock.second) + .microseconds(news.clock.microsecond) - now.sinceStart
         for (place, entry) in news.entries.enumerated() {
             places[place].heard = entry.used
             keep(entry.block, at: place, clock: news.clock, sentAt: sentAt)
@@ -594,7 +610,7 @@ public struct SharedAsk: Sendable {
 }
 
 extension SharedRow {
-    init(name: String, _ limits: Limits) {
+    public init(name: String, _ limits: Limits) {
         self.init(
             name: name, tokensLimit: limits.tokensPerMinute, requestsLimit: limits.requestsPerMinute,
             parallelLimit: limits.maxParallelRequests,

@@ -119,6 +119,7 @@ struct RedisScripts: Sendable {
         -- Of what is wanted, an even share of half of what is left.
         local function grant(w, whole, member, tokens, requests, parallel)
             if tokens == 0 and requests == 0 and parallel == 0 then return 0, 0, 0 end
+            local wantedTokens, wantedRequests = tokens, requests
             local parts = 2 * math.max(1, call('ZCARD', members))
             local function share(wanted, limit, used)
                 if limit < 0 then return wanted end
@@ -127,6 +128,10 @@ struct RedisScripts: Sendable {
             for _, v in ipairs(whole and { w, whole } or { w }) do
                 tokens, requests = share(tokens, v.tl, v.t), share(requests, v.rl, v.r)
                 parallel = share(parallel, v.pl, v.p)
+            end
+            -- Tokens without a request are of no use, nor is a request without tokens.
+            if wantedTokens > 0 and tokens == 0 or wantedRequests > 0 and requests == 0 then
+                tokens, requests = 0, 0
             end
             take(w, whole, member, second + 1, tokens, requests, parallel, 0)
             return tokens, requests, parallel

@@ -22,6 +22,7 @@ struct Junction: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Serve.self, Complete.self, Stream.self, Check.self, Explain.self, Simulate.self, Load.self,
+            Serve.self, Complete.self, Stream.self, Check.self, Explain.self, Simulate.self,
+            SimulateInstances.self, Load.self, Usage.self,
         ])
 }
