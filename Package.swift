@@ -85,6 +85,10 @@ let package = Package(
         .executableTarget(
             name: "redis-bench", dependencies: ["JunctionOutbound", "JunctionTransport"],
             path: "tools/bench/redis", swiftSettings: common),
+        .executableTarget(
+            name: "translation-bench",
+            dependencies: ["JunctionMessages", "JunctionProtobuf", "JunctionProviders"],
+            path: "tools/bench/translation", swiftSettings: common),
 
         // What tests it.
         .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),

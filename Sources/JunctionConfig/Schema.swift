@@ -145,6 +145,17 @@ enum Schema {
             KeySpec("organization", .text),
             KeySpec("extra_headers", .secretMap),
             KeySpec("headers", .secretMap),
+            // How Amazon and Microsoft are signed in to.
+            KeySpec("aws_access_key_id", .secret),
+            KeySpec("aws_secret_access_key", .secret),
+            KeySpec("aws_session_token", .secret),
+            KeySpec("aws_region_name", .text),
+            KeySpec("aws_bedrock_runtime_endpoint", .text),
+            KeySpec("azure_ad_token", .secret),
+            KeySpec("tenant_id", .text),
+            KeySpec("client_id", .text),
+            KeySpec("client_secret", .secret),
+            KeySpec("azure_scope", .text),
             // How much, how long, how often.
             KeySpec("tpm", .integer(limit)),
             KeySpec("rpm", .integer(limit)),
@@ -160,6 +171,9 @@ enum Schema {
             KeySpec("tags", .textList),
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
+            KeySpec("cache_read_input_token_cost", .number(price)),
+            KeySpec("cache_creation_input_token_cost", .number(price)),
+            KeySpec("base_model", .text),
             // What is done to the request.
             KeySpec("extra_body", .object),
             KeySpec("ssl_verify", .boolean),
@@ -181,21 +195,22 @@ enum Schema {
             note: "a call's parameters are sent as they are, whatever the provider takes"
         )
         + unused(
-            "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region_name",
             "aws_session_name", "aws_profile_name", "aws_role_name", "aws_web_identity_token",
-            "aws_sts_endpoint", "aws_bedrock_runtime_endpoint", "vertex_project", "vertex_location",
-            "vertex_credentials", "azure_ad_token", "azure_username", "azure_password", "azure_scope",
-            "tenant_id", "client_id", "client_secret", "watsonx_region_name", "s3_bucket_name",
-            "litellm_credential_name",
+            "aws_sts_endpoint", "aws_external_id",
+            note: "Junction borrows no role of Amazon's; give aws_access_key_id and aws_secret_access_key"
+        )
+        + unused(
+            "vertex_project", "vertex_location", "vertex_credentials", "azure_username", "azure_password",
+            "watsonx_region_name", "s3_bucket_name", "litellm_credential_name",
             note: "this way to sign in to a provider is not supported; use api_key"
         )
         + unused(
             "input_cost_per_second", "output_cost_per_second", "input_cost_per_character",
             "output_cost_per_character", "input_cost_per_pixel", "output_cost_per_pixel",
-            "cache_read_input_token_cost", "cache_creation_input_token_cost", "max_budget", "budget_duration",
+            "max_budget", "budget_duration",
             "default_api_key_tpm_limit", "default_api_key_rpm_limit", "max_file_size_mb",
             "use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices", "model_info",
-            "base_model", "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
+            "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
             "supports_system_message", "configurable_clientside_auth_params", "region_name",
             "auto_router_config_path", "auto_router_config",
             "auto_router_default_model", "auto_router_embedding_model", "litellm_trace_id", "cache",
@@ -210,7 +225,10 @@ enum Schema {
             KeySpec("max_tokens", .integer(1...1_000_000_000)),
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
-        ] + ignored("mode", "base_model", "tier", "max_output_tokens")
+            KeySpec("cache_read_input_token_cost", .number(price)),
+            KeySpec("cache_creation_input_token_cost", .number(price)),
+            KeySpec("base_model", .text),
+        ] + ignored("mode", "tier", "max_output_tokens")
 
     private static let router: [KeySpec] =
         [

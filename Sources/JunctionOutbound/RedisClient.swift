@@ -22,7 +22,7 @@ public final class RedisClient {
     private static let attemptsMax = 8
 
     public private(set) var state = State.connecting
-    /// Called after each change of `state`.
+    /// Called after each change of `state` from then on; what `init` made of it is there to be read.
     public var onStateChange: ((State) -> Void)?
 
     private let loop: EventLoop

@@ -45,7 +45,7 @@ final class RedisConnection: Flushable {
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 * 1024, alignment: 16)
     /// Commands as they are sent, from the first unanswered one on.
     private var output: [UInt8] = []
-    /// Of `output`, what is answered already, and what is written.
+    /// Of `output`, what is done with, and what is written.
     private var answeredEnd = 0
     private var writtenEnd = 0
     private var isDirty = false
@@ -163,8 +163,20 @@ final class RedisConnection: Flushable {
         phase = .ready
         connectDeadline?.cancel()
         signIn = []
+        dropGivenUp()
         markDirty()
         owner?.becameReady(self)
+    }
+
+    /// What nobody waits for any more, before anything is sent.
+    private func dropGivenUp() {
+        while let first = queue.first, first.isGivenUp {
+            _ = queue.popFirst()
+            answeredCount += 1
+            answeredEnd += first.byteCount
+        }
+        writtenEnd = answeredEnd
+        forgetAnswered()
     }
 
     private func failure(of step: Step, _ reply: RedisValue) -> RedisFailure? {

@@ -15,26 +15,10 @@ public struct BudgetLimit: Sendable, Equatable {
     }
 }
 
-/// What one token costs, in billionths of a dollar; 0 where it is not known.
-struct Prices: Sendable {
-    var input = 0.0
-    var cachedInput = 0.0
-    var output = 0.0
-
-    init(_ deployment: Deployment) {
-        input = (deployment.inputCostPerToken ?? 0) * 1e9
-        cachedInput = (deployment.cachedInputCostPerToken ?? deployment.inputCostPerToken ?? 0) * 1e9
-        output = (deployment.outputCostPerToken ?? 0) * 1e9
-    }
-
-    /// In whole billionths of a dollar, so that what is given back is to the last one what was taken.
-    func cost(of usage: TokenUsage) -> Int {
-        let cached = min(usage.cached, usage.prompt)
-        let cost =
-            Double(usage.prompt - cached) * input + Double(cached) * cachedInput
-            + Double(usage.completion) * output
-        return Int(min(cost.rounded(), 1e17))
-    }
+extension TokenPrices {
+    /// What the tokens cost in whole billionths of a dollar, so that what is given back is to the last one what
+    /// was taken; 0 where a price is not known.
+    func billionths(of usage: TokenUsage) -> Int { Int(min(((cost(of: usage) ?? 0) * 1e9).rounded(), 1e17)) }
 }
 
 /// One budget, whoever shares it.

@@ -23,12 +23,8 @@ public struct Deployment: Sendable {
     public var numRetries: Int?
     /// How long it is left alone after failures; nil: the router's; zero: never by our own judgement.
     public var cooldownTime: Duration?
-    /// US dollars a token of the prompt; nil: unknown.
-    public var inputCostPerToken: Double?
-    /// US dollars a token of the answer; nil: unknown.
-    public var outputCostPerToken: Double?
-    /// US dollars a token of the prompt that the provider reads from its cache; nil: as `inputCostPerToken`.
-    public var cachedInputCostPerToken: Double?
+    /// What its tokens cost.
+    public var prices: TokenPrices
     /// The model's context window, in tokens; nil: unknown.
     public var maxInputTokens: Int?
     /// The provider's name, which `RouterConfiguration.providerBudgets` go by.
@@ -40,8 +36,7 @@ public struct Deployment: Sendable {
         id: String, modelGroup: String, tokensPerMinute: Int? = nil, requestsPerMinute: Int? = nil,
         maxParallelRequests: Int? = nil, weight: Double? = nil, order: Int? = nil, tags: [String] = [],
         timeout: Duration? = nil, streamTimeout: Duration? = nil, numRetries: Int? = nil,
-        cooldownTime: Duration? = nil, inputCostPerToken: Double? = nil, outputCostPerToken: Double? = nil,
-        maxInputTokens: Int? = nil
+        cooldownTime: Duration? = nil, prices: TokenPrices = TokenPrices(), maxInputTokens: Int? = nil
     ) {
         self.id = id
         self.modelGroup = modelGroup
@@ -55,8 +50,7 @@ public struct Deployment: Sendable {
         self.streamTimeout = streamTimeout
         self.numRetries = numRetries
         self.cooldownTime = cooldownTime
-        self.inputCostPerToken = inputCostPerToken
-        self.outputCostPerToken = outputCostPerToken
+        self.prices = prices
         self.maxInputTokens = maxInputTokens
     }
 

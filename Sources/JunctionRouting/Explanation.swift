@@ -145,7 +145,7 @@ extension ModelGroup {
         where allowance.left < (allowance == state.tokenAllowances[place] ? tokens : 1) {
             found.append(.provider(until: allowance.until))
         }
-        let cost = terms[place].prices.cost(of: expected.usage)
+        let cost = terms[place].prices.billionths(of: expected.usage)
         if let opensAt = terms[place].purses.opens(for: cost, now: now) {
             found.append(.budget(until: opensAt))
         }

@@ -74,7 +74,7 @@ struct Terms: Sendable {
     let cooldown: CooldownPolicy
     /// For `simple-shuffle`.
     let weight: Double
-    let prices: Prices
+    let prices: TokenPrices
     /// What its calls are paid from.
     let purses: Purses
 }
@@ -146,7 +146,7 @@ final class ModelGroup: Sendable {
                 deployment: index, tags: deployment.tags, region: deployment.region,
                 maxInputTokens: deployment.maxInputTokens,
                 cooldown: CooldownPolicy(deployment, configuration), weight: weight,
-                prices: Prices(deployment),
+                prices: deployment.prices,
                 purses: Purses([
                     deployment.limits.budget.map(Purse.init), purse, providerPurses[deployment.provider],
                 ]))
@@ -188,7 +188,7 @@ final class ModelGroup: Sendable {
 
     /// What one token in and one out cost; a deployment of unknown price comes last.
     private static func costScore(_ deployment: Deployment) -> Int32 {
-        let costs = (deployment.inputCostPerToken, deployment.outputCostPerToken)
+        let costs = (deployment.prices.input, deployment.prices.output)
         return Board.score(
             costs == (nil, nil) ? .greatestFiniteMagnitude : (costs.0 ?? 0) + (costs.1 ?? 0))
     }
@@ -299,7 +299,7 @@ final class ModelGroup: Sendable {
     }
 
     private func cost(_ place: Int, _ expected: ExpectedTokens) -> Int {
-        terms[place].prices.cost(of: expected.usage)
+        terms[place].prices.billionths(of: expected.usage)
     }
 
     // MARK: Sharing
@@ -430,7 +430,7 @@ final class ModelGroup: Sendable {
     ) -> Bool {
         guard state.isOpen(place, to: request, expected.total, now: now) else { return false }
         return terms[place].purses.isEmpty
-            || terms[place].purses.affords(terms[place].prices.cost(of: expected.usage), now: now)
+            || terms[place].purses.affords(terms[place].prices.billionths(of: expected.usage), now: now)
     }
 
     /// Why no deployment is open to the call.
@@ -441,7 +441,7 @@ final class ModelGroup: Sendable {
             var shortage = Shortage()
             shortage.tokens = expected.total
             for place in terms.indices where request.takesAll || state.allows(place, request) {
-                let cost = terms[place].prices.cost(of: expected.usage)
+                let cost = terms[place].prices.billionths(of: expected.usage)
                 let paysAt = terms[place].purses.opens(for: cost, now: now)
                 state.note(place, request, expected.total, paysAt: paysAt, now: now, in: &shortage)
             }
@@ -459,7 +459,7 @@ final class ModelGroup: Sendable {
             state.settle(place, reserved: hold.tokens.total, in: hold.period, used: used.total)
             state.shared?.settle(
                 place, hold.sharedSecond, tokens: used.total - hold.tokens.total,
-                cost: terms[place].prices.cost(of: used) - cost(place, hold.tokens), now: now)
+                cost: terms[place].prices.billionths(of: used) - cost(place, hold.tokens), now: now)
             if hold.isProbe { state.endProbe(place) }
             switch end {
             case .answered(let time, let completionTokens, let isStreaming):
@@ -484,7 +484,7 @@ final class ModelGroup: Sendable {
             state.refresh(place, now)
         }
         if !terms[place].purses.isEmpty {
-            terms[place].purses.settle(hold.spending, cost: terms[place].prices.cost(of: used), now: now)
+            terms[place].purses.settle(hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
         }
     }
 

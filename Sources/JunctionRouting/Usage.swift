@@ -12,8 +12,8 @@ public struct TokenUsage: Sendable, Equatable {
     public var cacheWritten: Int
     /// Completion tokens spent on reasoning.
     public var reasoning: Int
-    /// Whether this is our guess, since the provider has not counted.
-    public var isEstimated: Bool
+    /// Whether it is a guess, since the provider has not told.
+    public var isEstimated = false
 
     /// What counts against a deployment's tokens per minute.
     public var total: Int { prompt + completion }

@@ -25,7 +25,9 @@ final class AttemptInFlight: HTTPHandler {
 
     /// The provider's count; nil while it has told none.
     private(set) var usage: TokenUsage?
-    private(set) var answer: JunctionV1.CompleteResponse.View?
+    /// What its tokens cost.
+    private(set) var prices = TokenPrices()
+    private(set) var answer: Answer?
     private(set) var contentBytes = 0
     /// Whether content of it has reached the caller.
     private(set) var isCommitted = false
@@ -46,12 +48,15 @@ final class AttemptInFlight: HTTPHandler {
         number = attempt.number
         // What a provider says to a call with another key is nothing to us.
         if case .deployment(let deployment) = attempt.target { speaksFor = deployment }
-        reader.reset(adapter: target.adapter, isStreaming: call.isStreaming)
+        prices = target.prices
+        let question = call.question
+        reader.reset(
+            adapter: target.adapter, isStreaming: question.isStreaming,
+            embeddingCount: question.embeddingCount)
         timer.reschedule(after: attempt.timeout)
         if let after = attempt.hedgeAfter { hedgeTimer.reschedule(after: after) }
         do throws(Failure) {
-            transfer = try target.send(
-                call.completion, isStreaming: call.isStreaming, by: worker, handler: self)
+            transfer = try target.send(question, by: worker, handler: self)
         } catch {
             fail(error)
         }
@@ -145,12 +150,11 @@ final class AttemptInFlight: HTTPHandler {
     private func pump() {
         let use = uses
         while use == uses, let call {
-            switch reader.next(in: call.isStreaming ? worker.scratch : call.arena) {
+            switch reader.next(in: call.question.isStreaming ? worker.scratch : call.arena) {
             case .needsMore: return
             case .delta(let delta, let hasContent): take(delta, hasContent: hasContent, for: call)
-            case .complete(let response):
-                answer = response
-                for choice in response.choices { contentBytes += choice.message?.content.count ?? 0 }
+            case .complete(let response): take(.completion(response))
+            case .embeddings(let response): take(.embeddings(response))
             case .usage(let counted): usage = counted
             case .finished: return call.succeeded(self)
             case .failed(let failure): return fail(failure)
@@ -172,6 +176,11 @@ final class AttemptInFlight: HTTPHandler {
         for choice in delta.choices { contentBytes += choice.content.count }
         call.forward(delta, from: self)
         worker.scratch.reset()
+    }
+
+    private func take(_ whole: Answer) {
+        answer = whole
+        contentBytes += whole.contentBytes
     }
 
     private func fail(_ failure: Failure) { call?.failed(self, failure) }

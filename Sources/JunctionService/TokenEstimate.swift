@@ -11,8 +11,8 @@ private let tokensPerMessage = 4
 /// Tokens of an image at low detail; larger ones cost more (OpenAI's vision guide).
 private let tokensPerImage = 85
 
-/// The size of a completion: its prompt by kind and length of text, its answer by `max_tokens` where the caller
-/// set one.
+/// The size of a completion: its prompt by kind and length of text, its answer by `max_tokens` where the
+/// caller set one.
 func size(of completion: JunctionV1.Completion.View) -> CallSize {
     var size = CallSize(
         tokens: tokensPerMessage, maxAnswerTokens: completion.maxTokens.map { Int($0) },
@@ -40,10 +40,11 @@ func size(of completion: JunctionV1.Completion.View) -> CallSize {
     return size
 }
 
-/// The tokens of the prompt as a person would guess them, neither high nor low.
-func estimatedPromptTokens(_ completion: JunctionV1.Completion.View) -> Int {
-    let size = size(of: completion)
-    return size.tokens + tokens(ofBytes: size.asciiBytes + size.otherBytes)
+/// The size of texts that shall become embeddings: nothing is answered to them.
+func size(of embedding: JunctionV1.Embedding.View) -> CallSize {
+    var size = CallSize(tokens: 0)
+    for input in embedding.inputs { size.add(input) }
+    return size
 }
 
 /// The tokens that so many bytes of text stand for.

@@ -241,6 +241,47 @@ import Testing
         #expect(replies.failures[0].message.contains("not the master any more"))
     }
 
+    /// A master that is cut off from its sentinels goes on as if nothing had happened.
+    @Test func aMasterThatWasReplacedIsLeftThoughItAnswers() {
+        let loop = harness.loop
+        let masters = (0..<2).map { _ in
+            FakeRedis(loop: loop) { fake, index, text in
+                let isGreeting = text.contains("SETNAME")
+                fake.write(isGreeting ? "+OK\r\n*1\r\n$6\r\nmaster\r\n+PONG\r\n" : "+PONG\r\n", to: index)
+            }
+        }
+        var current = 0
+        let sentinel = FakeRedis(loop: loop) { fake, index, text in
+            if text.contains("SETNAME") { fake.write("+OK\r\n+PONG\r\n", to: index) }
+            guard text.contains("SENTINEL") else { return }
+            let port = "\(masters[current].port)"
+            fake.write("*2\r\n$9\r\n127.0.0.1\r\n$\(port.utf8.count)\r\n\(port)\r\n", to: index)
+        }
+        var options = RedisOptions(
+            sentinels: RedisSentinels(addresses: [sentinel.address], serviceName: "mine"))
+        options.timeout = .seconds(20)
+        options.idleTime = .milliseconds(50)
+        let client = RedisClient(loop: loop, options: options, jitter: { 0.1 })
+        harness.when(client.state == .ready) {
+            #expect(client.links[0].address == masters[0].address)
+            current = 1
+        }
+        harness.when(client.state == .ready && client.links[0].address == masters[1].address)
+        harness.run()
+        #expect(masters[1].openCount == 1)
+    }
+
+    @Test func aSentinelThatCannotEvenBeLookedForIsSaid() {
+        let host = String(repeating: "x", count: 300)
+        let sentinels = RedisSentinels(addresses: [.tcp(host: host, port: 1)], serviceName: "mine")
+        let client = client(sentinels)
+        // It goes on looking.
+        var attempts = 0
+        harness.when(client.isUnavailable) { attempts = client.links[0].attempts }
+        harness.when(client.links[0].attempts > attempts)
+        harness.run()
+    }
+
     @Test func whatSentinelsRefuseIsSaid() throws {
         let watched = try Watched()
         let unknown = client(watched.sentinels(name: "other"))

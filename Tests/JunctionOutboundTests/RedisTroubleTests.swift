@@ -22,7 +22,7 @@ import Testing
         let fake = FakeRedis(loop: harness.loop) { fake, index, text in
             if !signIn(fake, index, text) { waiting.append(index) }
         }
-        let client = RedisClient(harness.loop, fake.address, timeout: .milliseconds(100))
+        let client = RedisClient(harness.loop, fake.address, timeout: .milliseconds(300))
         harness.when(client.state == .ready) { client.send(["GET", "a"], completion: replies.completion) }
         harness.when(replies.failures.map(\.kind) == [.timeout] && !waiting.isEmpty) {
             // The first reply is late; the ping that followed it, and what is asked now, are answered.
@@ -60,7 +60,7 @@ import Testing
         harness.run()
         #expect(replies.failures.last?.kind == .unavailable)
         #expect(replies.values == [.status("PONG")])
-        #expect(states.first == .ready && states.last == .ready)
+        #expect(states.contains(.ready) && states.last == .ready)
     }
 
     @Test func aKilledServerIsFoundOutAtOnceAndConnectedAgain() throws {
@@ -127,6 +127,22 @@ import Testing
         harness.run()
         #expect(replies.failures.map(\.kind) == [.timeout])
         #expect(!fake.received[0].contains("GET"))
+    }
+
+    @Test func whatWasGivenUpBeforeTheConnectionStoodIsNotSent() {
+        let fake = FakeRedis(loop: harness.loop) { fake, index, text in
+            if text.contains("GET") { fake.write(":2\r\n", to: index) }
+        }
+        let client = RedisClient(harness.loop, fake.address, timeout: .milliseconds(500))
+        client.send(["GET", "a"], completion: replies.completion)
+        harness.when(replies.failures.map(\.kind) == [.timeout] && fake.openCount == 1) {
+            client.send(["GET", "b"], completion: replies.completion)
+            fake.write("+OK\r\n+PONG\r\n", to: 0)
+        }
+        harness.when(replies.count == 2)
+        harness.run()
+        #expect(replies.values == [.integer(2)])
+        #expect(fake.received[0].hasSuffix("PING\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n"))
     }
 
     @Test(arguments: [

@@ -68,8 +68,7 @@ import Testing
     private func priced(_ groups: String, change: (inout RouterConfiguration) -> Void = { _ in }) -> Router {
         router(groups) {
             for index in $0.deployments.indices {
-                $0.deployments[index].inputCostPerToken = 0.01
-                $0.deployments[index].outputCostPerToken = 0.02
+                $0.deployments[index].prices = TokenPrices(input: 0.01, output: 0.02)
             }
             change(&$0)
         }
@@ -105,7 +104,7 @@ import Testing
     @Test func cachedTokensCostWhatTheyCost() {
         let router = priced("a") {
             $0.deployments[0].limits.budget = tenADay
-            $0.deployments[0].cachedInputCostPerToken = 0.001
+            $0.deployments[0].prices.cachedInput = 0.001
         }
         var call = TestCall(router, tokens: 1_000)
         _ = call.start()

@@ -12,7 +12,7 @@ func measure(
     let deployments = (0..<count).map { index in
         Deployment(
             id: "d\(index)", modelGroup: "m", tokensPerMinute: 1_000_000_000, requestsPerMinute: 100_000_000,
-            inputCostPerToken: Double(index % 7), outputCostPerToken: 1)
+            prices: TokenPrices(input: Double(index % 7), output: 1))
     }
     var configuration = RouterConfiguration(deployments: deployments, strategy: strategy)
     configuration.rateLimitWindow = window
