@@ -15,10 +15,11 @@ extension BodyWriter {
         _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, options: BodyOptions
     ) throws(Failure) {
         try refuseForAnthropic(completion)
-        let budget = try thinkingBudget(completion)
+        // What is gone on with cannot be thought about first.
+        let budget = continuation == nil ? try thinkingBudget(completion) : 0
         member("model")
         writer.string(model)
-        integer("max_tokens", completion.maxTokens.map(Int.init) ?? maxTokensDefault + budget)
+        integer("max_tokens", maxTokens(of: completion).map(Int.init) ?? maxTokensDefault + budget)
         try writeSystem(completion.messages)
         member("messages")
         try writeTurns(completion.messages)
@@ -136,6 +137,13 @@ extension BodyWriter {
             case .unspecified, .unrecognized:
                 throw wrong("completion.messages[\(index)].role", "is not one that providers have")
             }
+        }
+        if let continuation {
+            turn.side = "assistant"
+            turn.block()
+            writer.raw(#"{"type":"text","text":"#)
+            writer.string(continuation.text)
+            writer.raw("}")
         }
         turn.end()
     }

@@ -33,6 +33,8 @@ public struct Deployment: Sendable {
     public var outputCostPerToken: Double?
     /// The model's context window, in tokens; nil: unknown.
     public var maxInputTokens: Int?
+    /// Whether it goes on with the beginning of an answer when it is given one.
+    public var continuesText = false
 
     public init(
         id: String, modelGroup: String, tokensPerMinute: Int? = nil, requestsPerMinute: Int? = nil,

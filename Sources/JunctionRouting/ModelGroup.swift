@@ -26,6 +26,12 @@ struct PickRequest {
     var budgetUse = BudgetUse.none
     /// Whether it wants to know when an attempt is slow.
     var learnsSlowness = false
+    /// Its rank among the calls that wait, or would wait; nil: it goes before all of them.
+    var rank: QueueRank?
+    /// Calls with the same one go to the same deployment if they can.
+    var session: SessionKey?
+    /// Whether only deployments may be chosen that go on with a text; `matching` tells which.
+    var continuesText = false
     /// Whether every deployment may be chosen that is open: the rule, and the quick way.
     var takesAll: Bool {
         only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && !ignoresJudgement
@@ -44,6 +50,13 @@ struct Pick: ~Copyable {
     var slowAfter: Duration?
 }
 
+/// What a decision was made from: a copy, for whoever explains it.
+final class Sight {
+    var state: ModelGroup.State?
+    /// The place that was chosen; nil: none.
+    var chosen: Int?
+}
+
 /// Why a model group has no deployment for a call, and when it will have one.
 struct Shortage: Sendable {
     /// Whether any deployment may be chosen at all, now or later.
@@ -52,6 +65,8 @@ struct Shortage: Sendable {
     var returnsAt: Instant?
     /// When the first deployment is open again, for whatever reason; nil: never, for so many tokens.
     var opensAt: Instant?
+    /// Whether what is open is for calls of better rank that wait.
+    var isForWaiters = false
     /// What the caller is told.
     var outcome = RouteFailure.Outcome.limited
 
@@ -69,6 +84,10 @@ struct Terms: Sendable {
     let weight: Double
     /// For `cost-based-routing`: US dollars for one token in and one out.
     let costPerToken: Double
+    /// Of its id, for affinity.
+    let idHash: UInt64
+    /// Whether it goes on with a text that another has begun.
+    let continuesText: Bool
 }
 
 final class ModelGroup: Sendable {
@@ -96,6 +115,7 @@ final class ModelGroup: Sendable {
         var tailOfFirst = LatencyTail()
         var budget: RetryBudget
         var hedgeBudget: RetryBudget
+        var queue = AdmissionQueue()
     }
 
     init(name: String, members: [Int], _ configuration: RouterConfiguration) {
@@ -115,7 +135,9 @@ final class ModelGroup: Sendable {
                     time: deployment.cooldownTime ?? configuration.cooldownTime,
                     allowedFails: configuration.allowedFails),
                 weight: weight,
-                costPerToken: costs == (nil, nil) ? .greatestFiniteMagnitude : (costs.0 ?? 0) + (costs.1 ?? 0)
+                costPerToken: costs == (nil, nil)
+                    ? .greatestFiniteMagnitude : (costs.0 ?? 0) + (costs.1 ?? 0),
+                idHash: stableHash(of: deployment.id), continuesText: deployment.continuesText
             )
         }
         var tiers: [Range<Int>] = []
@@ -148,7 +170,7 @@ final class ModelGroup: Sendable {
     }
 
     @inline(__always)
-    private func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+    func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         state.withLock { state in
             _ = order.load(ordering: .acquiring)
             defer { order.store(true, ordering: .releasing) }
@@ -159,32 +181,37 @@ final class ModelGroup: Sendable {
     // MARK: Choosing
 
     /// Chooses an open deployment and reserves at it, in one step; nil: none is open, or none answers in the
-    /// time that is left.
-    func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
+    /// time that is left, or those that are open are for calls of better rank that wait.
+    ///
+    /// - Parameter sight: is given what the decision was made from.
+    func reserve(
+        _ request: PickRequest, now: Instant, random: inout RandomSource, sight: Sight? = nil
+    ) -> Pick? {
         let picked = withState {
             state -> (
-                place: Int, minute: Int, isProbe: Bool, othersRemain: Bool, expected: Double, slow: Double?
+                place: Int, minute: Int, isProbe: Bool, othersRemain: Bool, expected: Double, slow: Double?,
+                wakes: [Wake]
             )? in
             state.advance(to: now)
+            sight?.state = state
             guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
-            for tier in tiers {
-                guard
-                    let place = state.choose(
-                        by: strategy, from: tier, of: self, for: request, now: now, random: &random)
-                else { continue }
-                state.reserve(request.tokens, at: place)
-                state.charge(request)
-                return (
-                    place, state.minute.number, state.startProbe(place, now),
-                    state.othersRemain(than: place, for: request, now: now),
-                    pace.expected, request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil
-                )
+            guard let place = state.place(for: request, of: self, now: now, random: &random) else {
+                return nil
             }
-            return nil
+            sight?.chosen = place
+            state.reserve(request.tokens, at: place)
+            state.charge(request)
+            return (
+                place, state.minute.number, state.startProbe(place, now),
+                state.othersRemain(than: place, for: request, now: now), pace.expected,
+                request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil,
+                state.leaveQueue(request.rank, now: now)
+            )
         }
         guard let picked else { return nil }
+        for wake in picked.wakes { wake() }
         return Pick(
             reservation: Reservation(
                 group: self, place: picked.place, tokens: request.tokens, minute: picked.minute,
@@ -210,6 +237,7 @@ final class ModelGroup: Sendable {
             for place in terms.indices where request.takesAll || state.allows(place, request) {
                 state.note(place, request, now: now, in: &shortage)
             }
+            shortage.isForWaiters = request.rank.map { state.isForWaiters(request, before: $0) } ?? false
             return shortage
         }
     }
@@ -219,7 +247,7 @@ final class ModelGroup: Sendable {
     func settle(
         place: Int, reserved: Int, minute: Int, used: Int, isProbe: Bool, end: AttemptEnd, now: Instant
     ) {
-        withState { state in
+        let wakes = withState { state -> [Wake] in
             state.advance(to: now)
             state.settle(place, reserved: reserved, minute: minute, used: used)
             if isProbe { state.endProbe(place) }
@@ -240,7 +268,9 @@ final class ModelGroup: Sendable {
                 state.withTail(isStreaming) { $0.add(atLeast: time.seconds) }
             case .abandoned: break
             }
+            return state.queue.isEmpty ? [] : state.wakes(now: now)
         }
+        for wake in wakes { wake() }
     }
 
     /// A probe's stream has begun: what the deployment was kept free for is known.
@@ -357,7 +387,7 @@ extension ModelGroup.State {
         switch request.budgetUse {
         case .addsCall, .none: true
         case .takesRetry: budget.hasOne
-        case .takesHedge: hedgeBudget.hasOne
+        case .takesHedge: hedgeBudget.hasOne && queue.isEmpty
         }
     }
 
@@ -370,6 +400,44 @@ extension ModelGroup.State {
         case .takesRetry: budget.takeRetry()
         case .takesHedge: hedgeBudget.takeRetry()
         }
+    }
+
+    /// The place to choose for a call; nil: none is open to it.
+    @inline(__always)
+    func place(
+        for request: PickRequest, of group: ModelGroup, now: Instant, random: inout RandomSource
+    ) -> Int? {
+        if !queue.isEmpty, let rank = request.rank {
+            guard let left = unclaimed(request, before: rank) else { return nil }
+            return place(in: group.tiers, for: left, of: group, now: now, random: &random)
+        }
+        return place(in: group.tiers, for: request, of: group, now: now, random: &random)
+    }
+
+    @inline(__always)
+    private func place(
+        in tiers: [Range<Int>], for request: PickRequest, of group: ModelGroup, now: Instant,
+        random: inout RandomSource
+    ) -> Int? {
+        for tier in tiers {
+            let place =
+                if let session = request.session {
+                    choose(for: session, from: tier, of: group, request, now: now)
+                } else {
+                    choose(
+                        by: group.strategy, from: tier, of: group, for: request, now: now, random: &random)
+                }
+            if let place { return place }
+        }
+        return nil
+    }
+
+    /// Takes a call that has got its deployment out of the queue. Who is next is told.
+    @inline(__always)
+    mutating func leaveQueue(_ rank: QueueRank?, now: Instant) -> [Wake] {
+        if queue.isEmpty { return [] }
+        if let rank { queue.remove(rank) }
+        return wakes(now: now)
     }
 
     mutating func reserve(_ tokens: Int, at place: Int) {

@@ -3,7 +3,7 @@
 
 /// The state machine of one call. Dropped before its end it gives back what it reserved.
 public struct Route: ~Copyable {
-    private enum Phase { case idle, attempting, backingOff, awaitingReturn, over }
+    private enum Phase { case idle, attempting, backingOff, awaitingReturn, queued, over }
 
     private let router: Router
     private let call: CallTraits
@@ -23,6 +23,18 @@ public struct Route: ~Copyable {
     /// The attempt whose content has reached the caller.
     private var committed: Int?
     private var answered: Int?
+    /// The attempt whose stream broke off and is to be gone on with.
+    private var broken: Int?
+    private var queuePlace: QueuePlace?
+    private var queueRank: QueueRank?
+    /// When it began to wait in the queue, how long it did before that, and when it stops to.
+    private var queuedSince = Instant.zero
+    private var queued = Duration.zero
+    private var queueUntil: Instant?
+    private var decisions: [Decision] = []
+    /// Called, from any thread, when a call that waits in a queue should be told `woken`. nil: it cannot be
+    /// woken, and so does not wait in queues.
+    public var wake: (@Sendable () -> Void)?
     private var backOffs = 0
     /// What the caller will be told if nothing else helps.
     private var outcome: RouteFailure.Outcome?
@@ -50,8 +62,11 @@ public struct Route: ~Copyable {
     ///
     /// - Parameter usage: what it used, as far as is known. nil: nothing, or, when content had reached the
     ///   caller, what was reserved.
+    /// - Parameter canGoOn: whether what has reached the caller is the beginning of a text, so that another
+    ///   deployment could go on with it.
     public mutating func failed(
-        _ failure: Failure, attempt: Int, usage: TokenUsage? = nil, now: Instant, random: inout RandomSource
+        _ failure: Failure, attempt: Int, usage: TokenUsage? = nil, canGoOn: Bool = false, now: Instant,
+        random: inout RandomSource
     ) -> Action {
         guard isUnderWay(attempt) else { return .none }
         let (time, _) = endAttempt(attempt, failure, usage, now)
@@ -59,7 +74,12 @@ public struct Route: ~Copyable {
         // The other one may answer yet.
         if isAnyUnderWay { return .none }
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
-        if committed != nil { return reply(.streamInterrupted, failure.message, now) }
+        if committed != nil {
+            guard canGoOn, broken == nil, router.rescues(call),
+                remedy(failure.kind).others == .yes
+            else { return reply(.streamInterrupted, failure.message, now) }
+            (broken, committed) = (committed, nil)
+        }
         let remedy = remedy(failure.kind)
         note(remedy.outcome)
         if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
@@ -122,10 +142,18 @@ public struct Route: ~Copyable {
     public mutating func timerFired(now: Instant, random: inout RandomSource) -> Action {
         switch phase {
         case .idle, .attempting, .over: return .none
-        case _ where now >= deadline: return replyAtLast(now)
+        case _ where now >= deadline:
+            leaveQueue(now)
+            return replyAtLast(now)
         case .backingOff: return attempt(.again, now, &random) ?? moveOn(now, &random)
         case .awaitingReturn: return lastResort(now, &random, hasWaited: true)
+        case .queued: return tryQueued(now, &random)
         }
+    }
+
+    /// The call waits in a queue, and its turn may have come.
+    public mutating func woken(now: Instant, random: inout RandomSource) -> Action {
+        phase == .queued ? timerFired(now: now, random: &random) : .none
     }
 
     /// The caller left.
@@ -138,12 +166,14 @@ public struct Route: ~Copyable {
             _ = endAttempt(attempt, Failure(.cancelled, message: "the caller gave up"), used, now)
             settle(attempt, used, .abandoned, now)
         }
+        leaveQueue(now)
         phase = .over
     }
 
     /// How the call went so far.
     public var report: RouteReport {
-        RouteReport(attempts: attempts, answered: answered.map { attempts[$0] })
+        RouteReport(
+            attempts: attempts, answered: answered.map { attempts[$0] }, queued: queued, decisions: decisions)
     }
 
     // MARK: What to do next
@@ -195,6 +225,7 @@ public struct Route: ~Copyable {
             return action
         }
         if hasWaited, let action = attemptAnywhere(.inSpiteOfJudgement, now, &random) { return action }
+        if let action = enterQueue(now) { return action }
         var first = deadline
         for target in 0...frontier {
             visit = target
@@ -215,6 +246,54 @@ public struct Route: ~Copyable {
             if let action = attempt(choice, now, &random) { return action }
         }
         return nil
+    }
+
+    // MARK: Waiting for room
+
+    /// Waits in the asked model group's queue when that may help.
+    private mutating func enterQueue(_ now: Instant) -> Action? {
+        guard let wake else { return nil }
+        let configuration = router.configuration
+        let until = queueUntil ?? min(now + (call.queueTimeout ?? configuration.queueTimeout), deadline)
+        visit = 0
+        guard until > now, let request = request(.elsewhere, now) else { return nil }
+        queueUntil = until
+        let group = router.groups[target(visit).modelGroup]
+        guard
+            let place = group.enterQueue(
+                request, size: configuration.queueSize, until: until, now: now, wake: wake)
+        else { return nil }
+        queueRank = place.rank
+        queuePlace = consume place
+        queuedSince = now
+        phase = .queued
+        return waitInQueue(now)
+    }
+
+    private mutating func tryQueued(_ now: Instant, _ random: inout RandomSource) -> Action {
+        visit = 0
+        if let action = attempt(.elsewhere, now, &random) {
+            leaveQueue(now)
+            return action
+        }
+        if let action = waitInQueue(now) { return action }
+        leaveQueue(now)
+        queueUntil = now
+        return lastResort(now, &random)
+    }
+
+    /// nil: it waits in vain.
+    private mutating func waitInQueue(_ now: Instant) -> Action? {
+        guard let until = queueUntil, now < until, let rank = queueRank else { return nil }
+        let group = router.groups[target(0).modelGroup]
+        return group.waitInQueue(rank, until: until, now: now).map { .wait(until: $0) }
+    }
+
+    private mutating func leaveQueue(_ now: Instant) {
+        if queueRank == nil { return }
+        queuePlace = nil
+        queueRank = nil
+        queued += now - queuedSince
     }
 
     // MARK: Starting and ending an attempt
@@ -258,15 +337,15 @@ public struct Route: ~Copyable {
         guard var request = request(choice, now), request.timeLeft > .zero else { return nil }
         let target = target(visit)
         if case .callersOverride(let index, _, let deployment) = target {
-            let isOpen = request.excluded.isEmpty && choice != .besides
+            let isOpen = request.excluded.isEmpty && choice != .besides && broken == nil
             if !isOpen || choice == .whenReturned && now < returnsAt(now) ?? now { return nil }
             return Booking(
-                target: .override(index: index, deployment: deployment), kind: .plain,
+                target: .override(index: index, deployment: deployment), kind: kind(choice),
                 timeout: timeout(deployment, request.timeLeft, others: false, expected: 0))
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
-        guard let pick = group.reserve(request, now: now, random: &random) else { return nil }
+        guard let pick = reserve(request, at: group, now, &random) else { return nil }
         let place = pick.reservation.place
         let deployment = group.terms[place].deployment
         var what = AttemptTarget.deployment(deployment)
@@ -277,9 +356,23 @@ public struct Route: ~Copyable {
             deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
         let hedgeAfter = request.learnsSlowness ? hedging.delay ?? pick.slowAfter : nil
         return Booking(
-            target: what, kind: choice == .besides ? .hedge : .plain, place: place, timeout: timeout,
+            target: what, kind: kind(choice), place: place, timeout: timeout,
             hedgeAfter: hedgeAfter.flatMap { $0 < timeout ? $0 : nil }, isProbe: pick.reservation.isProbe,
             reservation: pick.reservation)
+    }
+
+    private func kind(_ choice: Choice) -> AttemptKind {
+        broken != nil ? .rescue : choice == .besides ? .hedge : .plain
+    }
+
+    private mutating func reserve(
+        _ request: PickRequest, at group: ModelGroup, _ now: Instant, _ random: inout RandomSource
+    ) -> Pick? {
+        guard call.explains else { return group.reserve(request, now: now, random: &random) }
+        let sight = Sight()
+        let pick = group.reserve(request, now: now, random: &random, sight: sight)
+        decisions.append(group.decision(on: request, from: sight, now: now))
+        return pick
     }
 
     private mutating func begin(_ booking: consuming Booking, _ now: Instant) -> Action {
@@ -394,7 +487,8 @@ public struct Route: ~Copyable {
     /// Attempts at the present target that count as its first and its retries.
     private var attemptsHere: Int {
         if attempts.isEmpty { return 0 }
-        return attempts.count { $0.visit == visit && $0.kind == .plain }
+        let kind = broken == nil ? AttemptKind.plain : .rescue
+        return attempts.count { $0.visit == visit && $0.kind == kind }
     }
 
     /// How the last attempt at the present target failed; nil: none did.
@@ -404,6 +498,8 @@ public struct Route: ~Copyable {
     private func remedy(_ kind: Failure.Kind) -> Remedy {
         var remedy = Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
         if remedy.others == .no, retriesByPolicy(kind) ?? 0 > 0 { remedy.others = .yes }
+        // It may be the beginning of an answer that this one does not take.
+        if broken != nil, kind == .badRequest { (remedy.others, remedy.fallback) = (.yes, .general) }
         return remedy
     }
 
@@ -480,11 +576,13 @@ public struct Route: ~Copyable {
         request.budgetUse =
             switch choice {
             case .besides: .takesHedge
-            case _ where attempts.isEmpty || attemptsHere == 0: .addsCall
+            case _ where attempts.isEmpty || attemptsHere == 0: broken == nil ? .addsCall : .none
             case .elsewhere: .none
             default: .takesRetry
             }
-        request.learnsSlowness = hedging.isEnabled && !hasHedged && choice != .besides
+        request.learnsSlowness = hedging.isEnabled && !hasHedged && choice != .besides && broken == nil
+        request.rank = queueRank ?? QueueRank(priority: call.priority, deadline: deadline)
+        request.session = call.session
         let target = target(visit)
         switch target {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
@@ -492,6 +590,15 @@ public struct Route: ~Copyable {
         }
         if router.configuration.enableTagFiltering {
             request.matching = router.groups[target.modelGroup].places(matching: call.tags)
+        }
+        if let broken {
+            // What was written is part of the prompt now.
+            request.tokens += attempts[broken].usage?.completion ?? 0
+            request.continuesText = true
+            let matching = request.matching
+            request.matching = router.groups[target.modelGroup].terms.enumerated().map { place, terms in
+                terms.continuesText && matching?[place] ?? true
+            }
         }
         for attempt in here {
             guard let failure = attempts[attempt].outcome else { continue }
@@ -586,7 +693,7 @@ public struct Route: ~Copyable {
             return
         }
         isTooLarge = shortage.opensAt == nil
-        guard let opensAt = shortage.opensAt else { return note(.limited) }
+        guard let opensAt = shortage.opensAt, !shortage.isForWaiters else { return note(.limited) }
         if opensAt <= now { return note(call.deadline == nil ? .unavailable : .deadlineExceeded) }
         note(shortage.outcome)
         noteChance(at: opensAt)
@@ -601,8 +708,14 @@ public struct Route: ~Copyable {
         return reply(outcome ?? .unavailable, cause, now)
     }
 
-    private mutating func reply(_ outcome: RouteFailure.Outcome, _ cause: String, _ now: Instant) -> Action {
+    private mutating func reply(
+        _ final: RouteFailure.Outcome, _ lastCause: String, _ now: Instant
+    ) -> Action {
         phase = .over
+        var (outcome, cause) = (final, lastCause)
+        if let broken, outcome != .deadlineExceeded, outcome != .cancelled {
+            (outcome, cause) = (.streamInterrupted, attempts[broken].failureDescription)
+        }
         let isHopeful = outcome == .limited || outcome == .unavailable
         let retryAfter = chanceAt.flatMap { isHopeful && $0 > now ? $0 - now : nil }
         let name = router.name(ofModelGroup: call.modelGroup)

@@ -76,6 +76,16 @@ public final class Router: Sendable {
         groups[target(number).modelGroup].name
     }
 
+    /// Whether a stream of the call that breaks off may go on at another deployment.
+    public func rescues(_ call: CallTraits) -> Bool {
+        call.isStreaming && call.rescuesStream ?? configuration.rescuesStreams
+    }
+
+    /// Whether the call may wait in a queue, so that it has to be woken.
+    public func queues(_ call: CallTraits) -> Bool {
+        call.queueTimeout ?? configuration.queueTimeout > .zero
+    }
+
     /// The model group of a deployment, by their numbers.
     public func modelGroup(ofDeployment deployment: Int) -> Int { positions[deployment].group }
 

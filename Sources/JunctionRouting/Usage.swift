@@ -10,6 +10,8 @@ public struct TokenUsage: Sendable, Equatable {
     public var cached: Int
     /// Completion tokens spent on reasoning.
     public var reasoning: Int
+    /// Whether it is a guess, since the provider told nothing.
+    public var isEstimated = false
 
     /// What counts against a deployment's tokens per minute.
     public var total: Int { prompt + completion }

@@ -21,6 +21,10 @@ final class Call: ServerStreamDelegate {
     private var second: AttemptInFlight?
     /// Wakes the call while no attempt is under way.
     private var timer: Timer?
+    /// What has reached the caller, where it may have to be gone on with.
+    private var written: WrittenText?
+    /// The attempt whose stream broke off, and what it used.
+    private var broken: (attempt: Int, usage: TokenUsage)?
     private var isOver = false
 
     init(
@@ -33,6 +37,11 @@ final class Call: ServerStreamDelegate {
         self.isStreaming = isStreaming
         self.overrides = overrides
         route = Route(router: worker.router, call: traits, now: worker.now)
+        if worker.router.rescues(traits) { written = WrittenText(of: completion) }
+        if worker.router.queues(traits) {
+            let handle = WakeHandle(self, loop: worker.loop)
+            route.wake = { handle.wake() }
+        }
     }
 
     func start() {
@@ -50,7 +59,10 @@ final class Call: ServerStreamDelegate {
         case .attempt(let attempt): begin(attempt)
         case .abandon(let number): abandon(number)
         case .wait(let until): wake(after: until - worker.now)
-        case .reply(let failure): end(with: status(of: failure, target: target))
+        case .reply(let failure):
+            let detail = failureDetail(
+                of: route.report, usage: broken?.usage, in: rpc.arena, target: target)
+            end(with: status(of: failure, detail: detail, in: rpc.arena, target: target))
         case .none: break
         }
     }
@@ -58,7 +70,9 @@ final class Call: ServerStreamDelegate {
     private func begin(_ attempt: Attempt) {
         let inFlight = worker.takeAttempt()
         if first == nil { first = inFlight } else { second = inFlight }
-        inFlight.begin(attempt, of: self, at: target(attempt.deployment, attempt.overrideIndex))
+        inFlight.begin(
+            attempt, of: self, at: target(attempt.deployment, attempt.overrideIndex),
+            continuation: attempt.kind == .rescue ? continuation : nil)
     }
 
     private func target(_ deployment: Int?, _ overrideIndex: Int?) -> ProviderTarget {
@@ -68,10 +82,21 @@ final class Call: ServerStreamDelegate {
 
     private func abandon(_ number: Int) {
         guard let loser = inFlight(number) else { return }
-        let used = usageSoFar(of: loser) ?? TokenUsage(prompt: estimatedPromptTokens(completion))
+        // It has not told what it used; but its provider has read the prompt, and bills it.
+        let used = usageSoFar(of: loser) ?? estimatedUsage(of: loser)
         remove(loser)
         loser.cancel()
         route.outrun(attempt: number, usage: used, now: worker.now)
+    }
+
+    /// What an attempt goes on with.
+    private var continuation: Continuation? {
+        written?.continuation(tokens: broken?.usage.completion ?? 0)
+    }
+
+    /// From the wake handle: the call's turn in a queue may have come.
+    func woken() {
+        if !isOver { perform(route.woken(now: worker.now, random: &worker.random)) }
     }
 
     private func wake(after delay: Duration) {
@@ -88,9 +113,22 @@ final class Call: ServerStreamDelegate {
 
     /// Hands a piece with content to the caller.
     func forward(_ delta: JunctionV1.StreamResponse.View, from attempt: AttemptInFlight) {
-        if !attempt.isCommitted { commit(attempt) }
+        if !attempt.isCommitted {
+            if let broken { delta.seam = seam(after: broken.attempt, with: attempt) }
+            commit(attempt)
+        }
+        written?.append(delta)
         rpc.send(delta)
         if rpc.isCongested { attempt.pause() }
+    }
+
+    private func seam(after broken: Int, with attempt: AttemptInFlight) -> JunctionV1.Seam.View {
+        let report = route.report.attempts[broken]
+        let seam = JunctionV1.Seam.View(in: worker.scratch)
+        seam.brokenDeploymentId = target(report.deployment, report.overrideIndex).id
+        seam.deploymentId = attempt.target!.id
+        seam.cause = outcome(of: report)
+        return seam
     }
 
     private func commit(_ attempt: AttemptInFlight) {
@@ -101,7 +139,6 @@ final class Call: ServerStreamDelegate {
 
     func succeeded(_ attempt: AttemptInFlight) {
         let used = attempt.usage ?? estimatedUsage(of: attempt)
-        let isEstimated = attempt.usage == nil
         let answer = attempt.answer
         if isStreaming, !attempt.isCommitted { commit(attempt) }
         let number = attempt.number
@@ -110,11 +147,12 @@ final class Call: ServerStreamDelegate {
         perform(route.finished(attempt: number, usage: used, now: worker.now))
         if isStreaming {
             let last = JunctionV1.StreamResponse.View(in: rpc.arena)
-            last.usage = usageMessage(of: used, isEstimated: isEstimated, in: rpc.arena)
+            let total = broken.map { $0.usage + used } ?? used
+            last.usage = usageMessage(of: total, in: rpc.arena)
             last.route = routeMessage(of: route.report, in: rpc.arena, target: target)
             rpc.send(last)
         } else if let answer {
-            answer.usage = usageMessage(of: used, isEstimated: isEstimated, in: rpc.arena)
+            answer.usage = usageMessage(of: used, in: rpc.arena)
             answer.route = routeMessage(of: route.report, in: rpc.arena, target: target)
             rpc.send(answer)
         }
@@ -124,10 +162,15 @@ final class Call: ServerStreamDelegate {
     func failed(_ attempt: AttemptInFlight, _ failure: Failure) {
         let number = attempt.number
         let used = usageSoFar(of: attempt)
+        if attempt.isCommitted, let used {
+            broken = (number, (broken?.usage ?? TokenUsage()) + used)
+        }
         remove(attempt)
         attempt.cancel()
         perform(
-            route.failed(failure, attempt: number, usage: used, now: worker.now, random: &worker.random))
+            route.failed(
+                failure, attempt: number, usage: used, canGoOn: continuation != nil, now: worker.now,
+                random: &worker.random))
     }
 
     /// The attempt has not answered in the time after which another one may be made beside it.
@@ -167,6 +210,7 @@ final class Call: ServerStreamDelegate {
         isOver = true
         timer?.invalidate()
         timer = nil
+        route.wake = nil
         let (one, other) = (first, second)
         (first, second) = (nil, nil)
         one?.cancel()
@@ -195,7 +239,71 @@ final class Call: ServerStreamDelegate {
     }
 
     private func estimatedUsage(of attempt: AttemptInFlight) -> TokenUsage {
-        TokenUsage(
+        var usage = TokenUsage(
             prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: attempt.contentBytes))
+        usage.isEstimated = true
+        return usage
+    }
+}
+
+/// The text that has reached the caller, as long as it is nothing but a text: no call of a tool, no JSON, no
+/// reasoning, one choice.
+private struct WrittenText {
+    private var text: [UInt8] = []
+    private var isPlain = true
+
+    /// nil: what is asked for is no plain text.
+    init?(of completion: JunctionV1.Completion.View) {
+        switch completion.responseFormat?.type {
+        case nil, .unspecified, .text: break
+        default: return nil
+        }
+        // Where the caller has begun the answer itself, there would be two beginnings.
+        if completion.logprobs ?? false || completion.n ?? 1 > 1
+            || completion.messages.last?.role == .assistant
+        {
+            return nil
+        }
+    }
+
+    mutating func append(_ delta: JunctionV1.StreamResponse.View) {
+        for choice in delta.choices {
+            if choice.index != 0 || !choice.toolCalls.isEmpty || !choice.refusal.isEmpty
+                || !choice.reasoning.isEmpty || choice.finishReason != .unspecified
+            {
+                isPlain = false
+            }
+            let piece = choice.content.bytes
+            for index in piece.indices { text.append(piece[index]) }
+        }
+    }
+
+    /// nil: another attempt cannot go on with it.
+    func continuation(tokens: Int) -> Continuation? {
+        isPlain ? Continuation(written: text, tokens: tokens) : nil
+    }
+}
+
+/// Tells a call from any thread, on the call's own, that its turn may have come.
+private final class WakeHandle: @unchecked Sendable {
+    /// Looked at on the loop only.
+    private weak var call: Call?
+    private let loop: EventLoop
+
+    init(_ call: Call, loop: EventLoop) {
+        self.call = call
+        self.loop = loop
+    }
+
+    func wake() { loop.submit { self.call?.woken() } }
+}
+
+extension TokenUsage {
+    fileprivate static func + (left: TokenUsage, right: TokenUsage) -> TokenUsage {
+        var sum = TokenUsage(
+            prompt: left.prompt + right.prompt, completion: left.completion + right.completion,
+            cached: left.cached + right.cached, reasoning: left.reasoning + right.reasoning)
+        sum.isEstimated = left.isEstimated || right.isEstimated
+        return sum
     }
 }

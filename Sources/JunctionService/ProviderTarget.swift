@@ -53,17 +53,19 @@ final class ProviderTarget {
 
     /// Sends what the caller asks; the handler is told what the provider answers.
     ///
+    /// - Parameter continuation: the beginning of the answer, where the provider is to go on with one.
     /// - Throws: when the completion cannot be written for this provider.
     func send(
-        _ completion: JunctionV1.Completion.View, isStreaming: Bool, by worker: Worker,
-        handler: any HTTPHandler
+        _ completion: JunctionV1.Completion.View, isStreaming: Bool, continuation: Continuation?,
+        by worker: Worker, handler: any HTTPHandler
     ) throws(Failure) -> Transfer {
         switch door {
         case .http(let whole, let streams):
             let endpoint = isStreaming ? streams : whole
             let writer = worker.writer
             try writer.write(
-                completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
+                completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options,
+                continuation: continuation)
             let transfer = worker.client.send(to: endpoint, body: writer.bytes, handler: handler)
             return .http(transfer)
         case .mock(let settings):

@@ -314,7 +314,7 @@ static void add_due_chunks(connection *c) {
             if (p->include_usage && !p->no_usage) append(&c->out, stream_usage.bytes, stream_usage.length);
             end_stream(c);
         } else {
-            if (p->interval_us > 0 && c->chunk > 0) {
+            if (p->interval_us > 0 && c->chunk > p->first_chunk) {
                 int64_t due_us = c->due_us;
                 if (now_us < due_us) {
                     timer_set(c, due_us);
@@ -324,7 +324,7 @@ static void add_due_chunks(connection *c) {
             if (c->out.length - c->out_sent > pending_max) break;
             if (p->tools) add_tool_chunk(&c->out, c->chunk);
             else add_content(&c->out, c->chunk, p);
-            c->due_us = (c->chunk == 0 ? now_us : c->due_us) + p->interval_us;
+            c->due_us = (c->chunk == p->first_chunk ? now_us : c->due_us) + p->interval_us;
             c->chunk++;
             count.chunks++;
         }
@@ -385,7 +385,7 @@ static void start_answer(connection *c) {
             if (p->tools) p->chunks = 4;
             if (p->cut_after >= 0) c->succeeds = false;
             c->phase = STREAMING;
-            c->chunk = 0;
+            c->chunk = p->first_chunk;
             pump(c);
             return;
         }
@@ -514,6 +514,18 @@ static void refuse(connection *c, const char *status_line) {
     if (c->fd >= 0) close_connection(c, false);
 }
 
+/// The chunk to begin with: the one after those that the last message has, where it is to be gone on with.
+static int first_chunk(const char *body, size_t length) {
+    if (!memmem(body, length, "\"continue_final_message\":true", 29) && !memmem(body, length, "\"prefix\":true", 13))
+        return 0;
+    const char *end = body + length, *last = body;
+    for (const char *at = body; (at = memmem(at, (size_t)(end - at), "\"assistant\"", 11)); at++) last = at;
+    int chunk = 0;
+    for (char next[8]; snprintf(next, sizeof next, " w%04d", chunk % 10000); chunk++)
+        if (!memmem(last, (size_t)(end - last), next, strlen(next))) break;
+    return chunk;
+}
+
 static void answer_call(connection *c, const head_fields *fields, const char *body, size_t length) {
     count.calls++;
     count.bytes_in += length;
@@ -528,6 +540,7 @@ static void answer_call(connection *c, const head_fields *fields, const char *bo
     c->model = counts_of(model, model_length);
     c->plan = plan_call(fields->script, fields->script_length, model, model_length, streaming);
     const char *usage = streaming ? find_value(body, length, "\"include_usage\"", &value_length) : NULL;
+    c->plan.first_chunk = first_chunk(body, length);
     c->plan.include_usage = usage && value_length >= 4 && memcmp(usage, "true", 4) == 0;
     c->close_after = fields->close;
     if (c->plan.echo_key) {
