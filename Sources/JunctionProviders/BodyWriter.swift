@@ -17,7 +17,10 @@ public final class BodyWriter {
     let writer = JSONWriter()
     private let reader: JSONReader
     /// The members of the body so far.
-    private var written: [StaticString] = []
+    var written: [StaticString] = []
+    /// The members so far of the object that is open, and the objects that were.
+    var innerWritten: [StaticString] = []
+    var merged: [StaticString] = []
     /// What the answer goes on with.
     private(set) var continuation: Continuation?
 
@@ -39,6 +42,7 @@ public final class BodyWriter {
         self.continuation = continuation
         writer.removeAll()
         written.removeAll(keepingCapacity: true)
+        merged.removeAll(keepingCapacity: true)
         switch adapter {
         case .openAI(let quirks):
             try writeOpenAI(
@@ -51,6 +55,7 @@ public final class BodyWriter {
         case .cohere:
             try writeCohere(completion, model: model, isStreaming: isStreaming, options: options)
         case .gemini: try writeGemini(completion, model: model, options: options)
+        case .bedrock: try writeBedrock(completion, model: model, options: options)
         }
     }
 
@@ -138,6 +143,8 @@ extension BodyWriter {
 
     private func writeExtraParameters(_ object: JSONValue) throws(Failure) {
         for (key, value) in object.members {
+            // What an open object took in is in the body already.
+            if value.isObject, merged.contains(where: { $0 ~= key }) { continue }
             if isReserved(key) || isWritten(key.bytes) {
                 throw wrong(
                     "completion.extra_parameters_json",
@@ -150,7 +157,7 @@ extension BodyWriter {
         }
     }
 
-    private func isWritten(_ name: UnsafeRawBufferPointer) -> Bool {
+    func isWritten(_ name: UnsafeRawBufferPointer) -> Bool {
         written.contains { $0 ~= JSONText(name) }
     }
 

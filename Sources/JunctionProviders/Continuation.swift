@@ -78,15 +78,15 @@ public struct Joint {
 private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte >= 0x09 && byte <= 0x0d }
 
 extension Adapter {
-    /// Whether the provider goes on with an assistant's message that is last, where the base is this one.
-    public func continuesText(base: String) -> Bool {
+    /// Whether the provider goes on with an assistant's message that is last, at this base and with this model.
+    public func continuesText(base: String, model: String) -> Bool {
         switch self {
         case .openAI(let quirks):
             if quirks.contains(.continuesInBeta) { return base.hasSuffix("/beta") }
             return !quirks.isDisjoint(with: [.continuesPlainly, .continuesPrefix, .continuesFinalMessage])
-        // Of the newest models some refuse; then the next deployment is asked.
-        case .anthropic: return true
-        case .azure, .cohere, .gemini: return false
+        // Claude 4.6 and later refuse it.
+        case .anthropic: return !thinksAdaptively(model)
+        case .azure, .bedrock, .cohere, .gemini: return false
         }
     }
 

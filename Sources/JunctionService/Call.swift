@@ -39,8 +39,8 @@ final class Call: ServerStreamDelegate {
         route = Route(router: worker.router, call: traits, now: worker.now)
         if worker.router.rescues(traits) { written = WrittenText(of: completion) }
         if worker.router.queues(traits) {
-            let handle = WakeHandle(self, loop: worker.loop)
-            route.wake = { handle.wake() }
+            let reference = LoopReference(self, on: worker.loop)
+            route.wake = { reference.perform { $0.woken() } }
         }
     }
 
@@ -94,7 +94,7 @@ final class Call: ServerStreamDelegate {
         written?.continuation(tokens: broken?.usage.completion ?? 0)
     }
 
-    /// From the wake handle: the call's turn in a queue may have come.
+    /// The call's turn in a queue may have come.
     func woken() {
         if !isOver { perform(route.woken(now: worker.now, random: &worker.random)) }
     }
@@ -282,20 +282,6 @@ private struct WrittenText {
     func continuation(tokens: Int) -> Continuation? {
         isPlain ? Continuation(written: text, tokens: tokens) : nil
     }
-}
-
-/// Tells a call from any thread, on the call's own, that its turn may have come.
-private final class WakeHandle: @unchecked Sendable {
-    /// Looked at on the loop only.
-    private weak var call: Call?
-    private let loop: EventLoop
-
-    init(_ call: Call, loop: EventLoop) {
-        self.call = call
-        self.loop = loop
-    }
-
-    func wake() { loop.submit { self.call?.woken() } }
 }
 
 extension TokenUsage {

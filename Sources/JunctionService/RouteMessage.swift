@@ -73,6 +73,7 @@ func usageMessage(of used: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View
     view.completionTokens = Int64(used.completion)
     view.totalTokens = Int64(used.total)
     view.cachedTokens = Int64(used.cached)
+    view.cacheWriteTokens = Int64(used.cacheWritten)
     view.reasoningTokens = Int64(used.reasoning)
     view.estimated = used.isEstimated
     return view

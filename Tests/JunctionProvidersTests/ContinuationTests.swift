@@ -78,7 +78,12 @@ private func body(
         ("deepseek", "https://api.deepseek.com/beta", true),
     ])
     func whoGoesOn(provider: String, base: String, goesOn: Bool) {
-        #expect(Registry.provider(named: provider)!.adapter.continuesText(base: base) == goesOn)
+        let adapter = Registry.provider(named: provider)!.adapter
+        #expect(adapter.continuesText(base: base, model: "claude-sonnet-4-5") == goesOn)
+    }
+
+    @Test func newerModelsOfAnthropicDoNot() {
+        #expect(!Adapter.anthropic.continuesText(base: "", model: "claude-opus-4-6"))
     }
 
     // MARK: The joint
