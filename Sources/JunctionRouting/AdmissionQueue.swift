@@ -72,11 +72,24 @@ struct AdmissionQueue {
 }
 
 /// A call's place in a queue; it is left when this is dropped.
-struct QueuePlace: ~Copyable {
+final class QueuePlace {
     let group: ModelGroup
     let rank: QueueRank
+    let since: Instant
+    let until: Instant
+
+    fileprivate init(_ group: ModelGroup, _ rank: QueueRank, since: Instant, until: Instant) {
+        (self.group, self.rank, self.since, self.until) = (group, rank, since, until)
+    }
 
     deinit { group.leaveQueue(rank) }
+}
+
+extension QueuePlace {
+    /// How long to wait now, at most, after no room was found; nil: it waits in vain.
+    func wait(now: Instant) -> Instant? {
+        now < until ? group.wait(rank, until: until, now: now) : nil
+    }
 }
 
 extension ModelGroup {
@@ -104,11 +117,11 @@ extension ModelGroup {
             return (state.queue.insert(request, rank, wake), shed)
         }
         shed?()
-        return rank.map { QueuePlace(group: self, rank: $0) }
+        return rank.map { QueuePlace(self, $0, since: now, until: until) }
     }
 
     /// How long a waiter that found no room should wait now, at most; nil: it lost its place to a better one.
-    func waitInQueue(_ rank: QueueRank, until: Instant, now: Instant) -> Instant? {
+    fileprivate func wait(_ rank: QueueRank, until: Instant, now: Instant) -> Instant? {
         withState { state in
             state.advance(to: now)
             guard let place = state.queue.place(of: rank) else { return nil }
@@ -129,7 +142,7 @@ extension ModelGroup {
         }
     }
 
-    func leaveQueue(_ rank: QueueRank) {
+    fileprivate func leaveQueue(_ rank: QueueRank) {
         let wakes = withState { state -> [Wake] in
             guard state.queue.place(of: rank) != nil else { return [] }
             state.queue.remove(rank)

@@ -55,6 +55,10 @@ final class Sight {
     var state: ModelGroup.State?
     /// The place that was chosen; nil: none.
     var chosen: Int?
+
+    /// Out of the way of decisions that nobody asks to explain: a state is large.
+    @inline(never)
+    func see(_ state: borrowing ModelGroup.State) { self.state = copy state }
 }
 
 /// Why a model group has no deployment for a call, and when it will have one.
@@ -193,7 +197,7 @@ final class ModelGroup: Sendable {
                 wakes: [Wake]
             )? in
             state.advance(to: now)
-            sight?.state = state
+            sight?.see(state)
             guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
@@ -363,7 +367,9 @@ extension ModelGroup.State {
             && (slot.coolingUntil <= now || request.ignoresJudgement && health[place].isJudged)
     }
 
-    /// Whether the call may go there at all, be it open or not.
+    /// Whether the call may go there at all, be it open or not. (Not in place: the loops that ask it seldom
+    /// are short without it.)
+    @inline(never)
     func allows(_ place: Int, _ request: PickRequest) -> Bool {
         if let only = request.only, only != place { return false }
         if let matching = request.matching, !matching[place] { return false }
@@ -403,7 +409,6 @@ extension ModelGroup.State {
     }
 
     /// The place to choose for a call; nil: none is open to it.
-    @inline(__always)
     func place(
         for request: PickRequest, of group: ModelGroup, now: Instant, random: inout RandomSource
     ) -> Int? {
@@ -414,7 +419,6 @@ extension ModelGroup.State {
         return place(in: group.tiers, for: request, of: group, now: now, random: &random)
     }
 
-    @inline(__always)
     private func place(
         in tiers: [Range<Int>], for request: PickRequest, of group: ModelGroup, now: Instant,
         random: inout RandomSource
@@ -433,7 +437,6 @@ extension ModelGroup.State {
     }
 
     /// Takes a call that has got its deployment out of the queue. Who is next is told.
-    @inline(__always)
     mutating func leaveQueue(_ rank: QueueRank?, now: Instant) -> [Wake] {
         if queue.isEmpty { return [] }
         if let rank { queue.remove(rank) }

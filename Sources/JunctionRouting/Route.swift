@@ -26,9 +26,7 @@ public struct Route: ~Copyable {
     /// The attempt whose stream broke off and is to be gone on with.
     private var broken: Int?
     private var queuePlace: QueuePlace?
-    private var queueRank: QueueRank?
-    /// When it began to wait in the queue, how long it did before that, and when it stops to.
-    private var queuedSince = Instant.zero
+    /// How long it has waited in queues, and when it does no more.
     private var queued = Duration.zero
     private var queueUntil: Instant?
     private var decisions: [Decision] = []
@@ -258,16 +256,11 @@ public struct Route: ~Copyable {
         visit = 0
         guard until > now, let request = request(.elsewhere, now) else { return nil }
         queueUntil = until
-        let group = router.groups[target(visit).modelGroup]
-        guard
-            let place = group.enterQueue(
-                request, size: configuration.queueSize, until: until, now: now, wake: wake)
-        else { return nil }
-        queueRank = place.rank
-        queuePlace = consume place
-        queuedSince = now
+        queuePlace = router.groups[target(visit).modelGroup].enterQueue(
+            request, size: configuration.queueSize, until: until, now: now, wake: wake)
+        guard let wait = queuePlace?.wait(now: now) else { return nil }
         phase = .queued
-        return waitInQueue(now)
+        return .wait(until: wait)
     }
 
     private mutating func tryQueued(_ now: Instant, _ random: inout RandomSource) -> Action {
@@ -276,24 +269,15 @@ public struct Route: ~Copyable {
             leaveQueue(now)
             return action
         }
-        if let action = waitInQueue(now) { return action }
+        if let wait = queuePlace?.wait(now: now) { return .wait(until: wait) }
         leaveQueue(now)
         queueUntil = now
         return lastResort(now, &random)
     }
 
-    /// nil: it waits in vain.
-    private mutating func waitInQueue(_ now: Instant) -> Action? {
-        guard let until = queueUntil, now < until, let rank = queueRank else { return nil }
-        let group = router.groups[target(0).modelGroup]
-        return group.waitInQueue(rank, until: until, now: now).map { .wait(until: $0) }
-    }
-
     private mutating func leaveQueue(_ now: Instant) {
-        if queueRank == nil { return }
-        queuePlace = nil
-        queueRank = nil
-        queued += now - queuedSince
+        guard let place = queuePlace.take() else { return }
+        queued += now - place.since
     }
 
     // MARK: Starting and ending an attempt
@@ -403,13 +387,7 @@ public struct Route: ~Copyable {
     /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
     private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration
     {
-        let configuration = router.configuration
-        let own = deployment.map { configuration.deployments[$0] }
-        let whole = own?.timeout
-        let limit =
-            call.isStreaming
-            ? own?.streamTimeout ?? whole ?? configuration.streamTimeout ?? configuration.timeout
-            : whole ?? configuration.timeout
+        let limit = router.timeLimit(deployment, isStreaming: call.isStreaming)
         let half = timeLeft.half
         if limit <= half { return limit }
         if others, attemptsHere < retriesSet ?? .max, expected <= half.seconds { return half }
@@ -459,14 +437,16 @@ public struct Route: ~Copyable {
     private mutating func settle(
         _ attempt: Int, _ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant, unknown: UnknownUsage = .none
     ) {
-        var flight = Flight()
+        let reservation: Reservation?
         if first.attempt == attempt {
-            swap(&flight, &first)
-            swap(&first, &second)
+            reservation = first.reservation.take()
+            first.attempt = nil
+            if second.attempt != nil { swap(&first, &second) }
         } else {
-            swap(&flight, &second)
+            reservation = second.reservation.take()
+            second.attempt = nil
         }
-        guard let held = flight.reservation.take() else { return }
+        guard let held = reservation else { return }
         let isAll = unknown == .all || committed == attempt
         let tokens = usage?.total ?? (isAll ? held.tokens : 0)
         held.settle(tokensUsed: tokens, end: end, now: now)
@@ -474,19 +454,25 @@ public struct Route: ~Copyable {
 
     // MARK: What was tried
 
+    // Whatever every call asks is answered in place as long as there was no attempt: a route is large, and
+    // to call a method that does not change it copies it.
+
+    @inline(__always)
     private func target(_ visit: Int) -> Target {
         visit == 0 ? router.target(call.modelGroup) : plan[visit - 1]
     }
 
     /// Indices of the attempts at the present target: those of other targets may stand between them.
+    @inline(__always)
     private var here: [Int] {
-        if attempts.isEmpty { return [] }
-        return attempts.indices.filter { attempts[$0].visit == visit }
+        attempts.isEmpty ? [] : attempts.indices.filter { attempts[$0].visit == visit }
     }
 
     /// Attempts at the present target that count as its first and its retries.
-    private var attemptsHere: Int {
-        if attempts.isEmpty { return 0 }
+    @inline(__always)
+    private var attemptsHere: Int { attempts.isEmpty ? 0 : countAttemptsHere() }
+
+    private func countAttemptsHere() -> Int {
         let kind = broken == nil ? AttemptKind.plain : .rescue
         return attempts.count { $0.visit == visit && $0.kind == kind }
     }
@@ -512,7 +498,7 @@ public struct Route: ~Copyable {
     ///
     /// Where nobody set a number of retries, every deployment may be asked once; one may be asked again as
     /// long as no more retries than by default were made, or, when it said when to come back, so many times.
-    private func isAllowed(_ choice: Choice) -> Bool {
+    private func isAllowedAgain(_ choice: Choice) -> Bool {
         if choice == .besides { return true }
         if let retriesSet { return attemptsHere <= retriesSet }
         switch choice {
@@ -524,7 +510,12 @@ public struct Route: ~Copyable {
 
     /// What was set: the caller's word, else that for the class of the last failure, else that of the
     /// deployment that failed, else the router's.
+    @inline(__always)
     private var retriesSet: Int? {
+        attempts.isEmpty ? call.numRetries ?? router.configuration.numRetries : retriesSetByNow
+    }
+
+    private var retriesSetByNow: Int? {
         if let retries = call.numRetries { return retries }
         if let failure = lastFailureHere, let retries = retriesByPolicy(failure.kind) { return retries }
         let last = here.last.flatMap { attempts[$0].deployment }
@@ -562,9 +553,10 @@ public struct Route: ~Copyable {
 
     /// What the present target is asked; nil: it is not to be asked any more.
     private func request(_ choice: Choice, _ now: Instant) -> PickRequest? {
-        guard isAllowed(choice) else { return nil }
+        guard attempts.isEmpty || isAllowedAgain(choice) else { return nil }
         let excluded =
             switch choice {
+            case _ where attempts.isEmpty: [Int]()
             case .elsewhere, .inSpiteOfJudgement, .besides: places { _ in true }
             case .again: places { !mayPass($0) }
             case .whenReturned: places { !wasToldToWait($0) }
@@ -581,7 +573,7 @@ public struct Route: ~Copyable {
             default: .takesRetry
             }
         request.learnsSlowness = hedging.isEnabled && !hasHedged && choice != .besides && broken == nil
-        request.rank = queueRank ?? QueueRank(priority: call.priority, deadline: deadline)
+        request.rank = queuePlace?.rank ?? QueueRank(priority: call.priority, deadline: deadline)
         request.session = call.session
         let target = target(visit)
         switch target {
@@ -600,6 +592,7 @@ public struct Route: ~Copyable {
                 terms.continuesText && matching?[place] ?? true
             }
         }
+        if attempts.isEmpty { return request }
         for attempt in here {
             guard let failure = attempts[attempt].outcome else { continue }
             switch remedy(failure.kind).others {
