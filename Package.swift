@@ -78,9 +78,17 @@ let package = Package(
             ], swiftSettings: pure),
 
         // What measures it.
+        .target(name: "AllocationCount", path: "tools/bench/routing/AllocationCount"),
         .executableTarget(
-            name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
-            swiftSettings: pure),
+            name: "routing-bench", dependencies: ["AllocationCount", "JunctionRouting"],
+            path: "tools/bench/routing", exclude: ["AllocationCount"], swiftSettings: pure),
+        .executableTarget(
+            name: "redis-bench", dependencies: ["JunctionOutbound", "JunctionTransport"],
+            path: "tools/bench/redis", swiftSettings: common),
+        .executableTarget(
+            name: "translation-bench",
+            dependencies: ["JunctionMessages", "JunctionProtobuf", "JunctionProviders"],
+            path: "tools/bench/translation", swiftSettings: common),
 
         // What tests it.
         .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),

@@ -51,7 +51,10 @@ public enum ConfigFile {
         )
         routing.defaultDeadline = server.defaultDeadline
         if let junction { readCalls(junction, into: &routing) }
-        return ServerConfiguration(server: server, deployments: deployments.called, router: routing)
+        var configuration = ServerConfiguration(
+            server: server, deployments: deployments.called, router: routing)
+        configuration.sharedUsage = sharedUsage(router: router, junction: junction, report: &report)
+        return configuration
     }
 
     /// What becomes of single calls.

@@ -56,9 +56,18 @@ final class CurlAddress {
 
     deinit { curl_url_cleanup(parsed) }
 
-    private var scheme: String? {
+    private var scheme: String? { part(CURLUPART_SCHEME) }
+
+    /// As libcurl sends it in the field `Host`.
+    var host: String {
+        (part(CURLUPART_HOST) ?? "") + (part(CURLUPART_PORT, CURLU_NO_DEFAULT_PORT).map { ":\($0)" } ?? "")
+    }
+
+    var path: String { part(CURLUPART_PATH) ?? "/" }
+
+    private func part(_ part: CURLUPart, _ flags: Int32 = 0) -> String? {
         var text: UnsafeMutablePointer<CChar>?
-        guard curl_url_get(parsed, CURLUPART_SCHEME, &text, 0) == CURLUE_OK, let text else { return nil }
+        guard curl_url_get(parsed, part, &text, UInt32(flags)) == CURLUE_OK, let text else { return nil }
         defer { curl_free(text) }
         return String(cString: text)
     }
@@ -88,6 +97,8 @@ final class CurlHandle {
     // libcurl points into these.
     private let address: CurlAddress
     private let headers: CurlHeaders
+    /// Header lines of the transfer under way alone, and those of the endpoint behind them.
+    private var extraHeaders: [UnsafeMutablePointer<curl_slist>] = []
     private let sockets: HTTPSockets
     fileprivate let isHTTP2: Bool
     /// What it carries.
@@ -108,6 +119,7 @@ final class CurlHandle {
 
     deinit {
         curl_easy_cleanup(easy)
+        removeExtraHeaders()
         errorText.deallocate()
         body.deallocate()
     }
@@ -185,6 +197,28 @@ final class CurlHandle {
 
     fileprivate static func of(_ me: UnsafeMutableRawPointer?) -> CurlHandle {
         Unmanaged<CurlHandle>.fromOpaque(me!).takeUnretainedValue()
+    }
+
+    /// Puts header lines before the endpoint's, for the next transfer alone.
+    func load(headers lines: [String]) {
+        if lines.isEmpty && extraHeaders.isEmpty { return }
+        removeExtraHeaders()
+        var list = headers.list
+        for line in lines {
+            let item = UnsafeMutablePointer<curl_slist>.allocate(capacity: 1)
+            item.initialize(to: curl_slist(data: strdup(line), next: list))
+            extraHeaders.append(item)
+            list = item
+        }
+        set(CURLOPT_HTTPHEADER, pointer: list)
+    }
+
+    private func removeExtraHeaders() {
+        for item in extraHeaders {
+            free(item.pointee.data)
+            item.deallocate()
+        }
+        extraHeaders.removeAll(keepingCapacity: true)
     }
 
     /// Copies what is to be sent next.

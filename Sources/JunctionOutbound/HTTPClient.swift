@@ -49,9 +49,17 @@ public final class HTTPClient {
     }
 
     /// POSTs `body` to `endpoint` at the end of this turn. The body is copied.
-    public func send(to endpoint: HTTPEndpoint, body: Span<UInt8>, handler: any HTTPHandler) -> HTTPTransfer {
+    ///
+    /// - Parameter authorization: the field of that name, for this request alone; must be fit for one line.
+    public func send(
+        to endpoint: HTTPEndpoint, body: Span<UInt8>, authorization: String? = nil,
+        handler: any HTTPHandler
+    ) -> HTTPTransfer {
         let handle = endpoint.takeHandle(for: self)
         handle.load(body)
+        var headers = authorization.map { ["Authorization: \($0)"] } ?? []
+        if endpoint.isSigned { headers += endpoint.signature(of: body, at: loop.secondsSince1970) }
+        handle.load(headers: headers)
         let transfer = HTTPTransfer(client: self, endpoint: endpoint, handle: handle, handler: handler)
         handle.transfer = transfer
         transfer.index = transfers.count

@@ -34,32 +34,44 @@ public final class HTTPEndpoint {
     let options: HTTPOptions
     private let address: CurlAddress
     private let headers: CurlHeaders
+    private let signer: AWSSigner?
     private(set) var idle: [CurlHandle] = []
 
-    /// - Parameter headers: sent as they are, beside `Content-Type: application/json` unless they have their
-    ///   own.
+    /// - Parameters:
+    ///   - headers: sent as they are, beside `Content-Type: application/json` unless they have their own.
+    ///   - signing: who signs each request; nil: nobody.
     /// - Throws: `.invalidEndpoint` when the URL is not an absolute http or https one, or has user
     ///   information or a fragment, or when a header could not be sent as one line. The message quotes no
     ///   value.
     public init(
-        url: String, headers: [(String, String)], options: HTTPOptions = HTTPOptions()
+        url: String, headers: [(String, String)], options: HTTPOptions = HTTPOptions(),
+        signing: AWSCredentials? = nil
     ) throws(HTTPFailure) {
         self.options = options
         address = try CurlAddress(url)
         var lines: [String] = []
         for (name, value) in headers { lines.append(try HTTPEndpoint.line(name: name, value: value)) }
-        if !headers.contains(where: { $0.0.lowercased() == "content-type" }) {
-            lines.append("Content-Type: application/json")
-        }
+        let contentType = headers.first { $0.0.lowercased() == "content-type" }?.1
+        if contentType == nil { lines.append("Content-Type: application/json") }
         if !headers.contains(where: { $0.0.lowercased() == "accept-encoding" }) {
             lines.append("Accept-Encoding: identity")
         }
         // libcurl would wait for a 100 before it sends a large body.
         lines.append("Expect:")
         self.headers = CurlHeaders(lines)
+        signer = signing.map { [address] in
+            AWSSigner(
+                $0, host: address.host, path: address.path, contentType: contentType ?? "application/json")
+        }
     }
 
-    private static func line(name: String, value: String) throws(HTTPFailure) -> String {
+    /// The header lines that a request with that body has alone.
+    func signature(of body: Span<UInt8>, at time: Int64) -> [String] {
+        signer?.lines(body: body, at: time) ?? []
+    }
+    var isSigned: Bool { signer != nil }
+
+    static func line(name: String, value: String) throws(HTTPFailure) -> String {
         let isName = !name.isEmpty && name.utf8.allSatisfy { isTokenByte($0) }
         guard isName else { throw HTTPFailure(.invalidEndpoint, message: "a header's name is not one") }
         guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }) else {

@@ -59,6 +59,30 @@ public final class BodyWriter {
         }
     }
 
+    /// Writes the body that asks `model` to turn texts into embeddings.
+    ///
+    /// - Throws: as for a completion; the fields are those of `embedding`.
+    public func write(
+        _ embedding: JunctionV1.Embedding.View, model: String, adapter: Adapter,
+        options: BodyOptions = BodyOptions()
+    ) throws(Failure) {
+        writer.removeAll()
+        written.removeAll(keepingCapacity: true)
+        merged.removeAll(keepingCapacity: true)
+        switch adapter {
+        case .openAI(let quirks):
+            try writeOpenAI(embedding, model: model, quirks: quirks, options: options)
+        case .azure: try writeOpenAI(embedding, model: model, quirks: .azure, options: options)
+        case .cohere: try writeCohere(embedding, model: model, options: options)
+        case .gemini: try writeGemini(embedding, model: model, options: options)
+        case .bedrock: try writeBedrock(embedding, model: model, options: options)
+        case .anthropic: throw wrong("embedding", "is not something that Anthropic takes")
+        }
+    }
+
+    /// Begins another object, whose members are none yet.
+    func startObject() { written.removeAll(keepingCapacity: true) }
+
     /// The body written last; valid until the next one.
     public var bytes: Span<UInt8> {
         @_lifetime(borrow self) get {
@@ -126,14 +150,16 @@ extension BodyWriter {
     /// The members that the caller gave as JSON, and those of the deployment that the request does not have.
     /// A caller's member that is written already is refused: which of the two a provider takes is anyone's
     /// guess.
-    func writeExtras(_ json: Text, _ extra: ExtraBody?) throws(Failure) {
+    func writeExtras(
+        _ json: Text, _ extra: ExtraBody?, of field: StaticString = "completion.extra_parameters_json"
+    ) throws(Failure) {
         var object: JSONValue?
         if !json.isEmpty {
             let start = writer.count
-            object = try writeObject(json, "completion.extra_parameters_json")
+            object = try writeObject(json, "\(field)")
             writer.removeAll(from: start)
         }
-        if let object { try writeExtraParameters(object) }
+        if let object { try writeExtraParameters(object, of: field) }
         guard let extra else { return }
         for member in extra.members {
             let isSet = member.name.withUnsafeBytes { isWritten($0) || object?.hasMember($0) ?? false }
@@ -141,13 +167,13 @@ extension BodyWriter {
         }
     }
 
-    private func writeExtraParameters(_ object: JSONValue) throws(Failure) {
+    private func writeExtraParameters(_ object: JSONValue, of field: StaticString) throws(Failure) {
         for (key, value) in object.members {
             // What an open object took in is in the body already.
             if value.isObject, merged.contains(where: { $0 ~= key }) { continue }
             if isReserved(key) || isWritten(key.bytes) {
                 throw wrong(
-                    "completion.extra_parameters_json",
+                    "\(field)",
                     "has the member `\(readable(String(key)))`, which Junction writes itself")
             }
             writer.raw(",")

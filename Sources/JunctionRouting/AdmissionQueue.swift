@@ -133,8 +133,11 @@ extension ModelGroup {
             }
             state.queue.waiters[place].isWatching = true
             var shortage = Shortage()
+            let expected = state.model.expected(request.size)
             for place in terms.indices where request.takesAll || state.allows(place, request) {
-                state.note(place, request, now: now, in: &shortage)
+                let cost = terms[place].prices.billionths(of: expected.usage)
+                let paysAt = terms[place].purses.opens(for: cost, now: now)
+                state.note(place, request, expected.total, paysAt: paysAt, now: now, in: &shortage)
             }
             // Not at once again, whatever kept it from being chosen.
             let opensAt = max(shortage.opensAt ?? until, now + .milliseconds(5))
@@ -159,7 +162,7 @@ extension ModelGroup.State {
     /// What is left of a request when no deployment is taken that a waiter of better rank may use; nil:
     /// nothing.
     func unclaimed(_ request: PickRequest, before rank: QueueRank) -> PickRequest? {
-        var claimed = Claims(count: slots.count)
+        var claimed = Claims(count: places.count)
         for waiter in queue.waiters {
             guard waiter.rank < rank else { break }
             claim(for: waiter, in: &claimed)
@@ -167,7 +170,7 @@ extension ModelGroup.State {
         }
         if claimed.isNone { return request }
         var left = request
-        left.matching = slots.indices.map { !claimed[$0] && request.matching?[$0] ?? true }
+        left.matching = places.map { !claimed[$0] && request.matching?[$0] ?? true }
         return left
     }
 
@@ -175,7 +178,7 @@ extension ModelGroup.State {
     func isForWaiters(_ request: PickRequest, before rank: QueueRank) -> Bool {
         if queue.isEmpty { return false }
         guard let left = unclaimed(request, before: rank) else { return true }
-        return !slots.indices.contains { allows($0, left) }
+        return !places.contains { allows($0, left) }
     }
 
     /// The waiters that have something to try, each told once. All that are best for some deployment are
@@ -184,13 +187,16 @@ extension ModelGroup.State {
     /// - Parameter now: nil: only who has become best is told.
     mutating func wakes(now: Instant?) -> [Wake] {
         var wakes: [Wake] = []
-        var claimed = Claims(count: slots.count)
+        var claimed = Claims(count: places.count)
         for index in queue.waiters.indices {
             let waiter = queue.waiters[index]
             if !waiter.isWoken {
-                let best = slots.indices.filter { !claimed[$0] && allows($0, waiter.request) }
+                let best = places.filter { !claimed[$0] && allows($0, waiter.request) }
+                let tokens = model.expected(waiter.request.size).total
                 let hasRoom = best.contains { place in
-                    now.map { isOpen(place, to: waiter.request, now: $0) } ?? false
+                    now.map { now in
+                        whole.hasRoom(for: tokens) && isOpen(place, to: waiter.request, tokens, now: now)
+                    } ?? false
                 }
                 if hasRoom || !best.isEmpty && !waiter.isWatching {
                     queue.waiters[index].isWoken = true
@@ -204,7 +210,7 @@ extension ModelGroup.State {
     }
 
     private func claim(for waiter: AdmissionQueue.Waiter, in claimed: inout Claims) {
-        for place in slots.indices where waiter.request.takesAll || allows(place, waiter.request) {
+        for place in places where waiter.request.takesAll || allows(place, waiter.request) {
             claimed.add(place)
         }
     }
@@ -215,26 +221,24 @@ extension ModelGroup.State {
     fileprivate func canOpen(
         for request: PickRequest, _ rank: QueueRank, before until: Instant, now: Instant
     ) -> Bool {
+        let tokens = model.expected(request.size).total
         var slotsInAll = 0
         var mayOpen = false
-        for place in slots.indices where request.takesAll || allows(place, request) {
+        for place in places where request.takesAll || allows(place, request) {
             slotsInAll += min(slots[place].inFlightLimit, 1 << 20)
-            if request.tokens <= slots[place].tokensLimit, soonest(place, request, now) < until {
-                mayOpen = true
-            }
+            if max(soonest(place, tokens, now), soonest(health.count, tokens, now)) < until { mayOpen = true }
         }
         guard mayOpen else { return false }
-        let turns = queue.ahead(of: rank) / slotsInAll
+        let turns = queue.ahead(of: rank) / max(1, min(slotsInAll, whole.inFlightLimit))
         return now + .seconds(Double(turns) * paceOfWhole.fastest) < until
     }
 
-    /// The soonest that a deployment can have room.
-    private func soonest(_ place: Int, _ request: PickRequest, _ now: Instant) -> Instant {
-        let slot = slots[place]
-        let used = slot.tokensCounted - health[place].tokensReserved
-        let isFull =
-            slot.requestsCounted >= slot.requestsLimit || request.tokens > slot.tokensLimit &- used
-        return max(isFull ? minute.end : now, slot.coolingUntil)
+    /// The soonest that a deployment, or the group as a whole, can have room.
+    private func soonest(_ place: Int, _ tokens: Int, _ now: Instant) -> Instant {
+        var slot = slots[place]
+        if tokens > slot.tokensLimit { return .never }
+        slot.counts.tokens -= slot.counts.reserved
+        return max(window.opens(slot, place, for: tokens, now: now), slot.coolingUntil)
     }
 }
 

@@ -23,19 +23,16 @@ extension ModelGroup.State {
     /// open. One that comes or goes moves no session but its own.
     func choose(
         for session: SessionKey, from tier: Range<Int>, of group: ModelGroup, _ request: PickRequest,
-        now: Instant
+        _ expected: ExpectedTokens, now: Instant
     ) -> Int? {
-        var open = 0
-        var load = 0
-        for place in tier where isOpen(place, to: request, now: now) {
-            open += 1
-            load += slots[place].inFlight
-        }
+        let places = tier.filter { group.isOpen($0, to: request, expected, self, now: now) }
+        let open = places.count
+        let load = places.reduce(0) { $0 + slots[$1].inFlight }
         guard open > 0 else { return nil }
         let most = max(Self.idleLoad, (Self.boundedLoad * Double(load + 1) / Double(open)).rounded(.up))
         var choice: Int?
         var best: UInt64 = 0
-        for place in tier where isOpen(place, to: request, now: now) && Double(slots[place].inFlight) < most {
+        for place in places where Double(slots[place].inFlight) < most {
             let score = mixed(session.hash ^ group.terms[place].idHash)
             if choice == nil || score > best { (choice, best) = (place, score) }
         }

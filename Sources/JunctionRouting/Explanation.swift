@@ -5,7 +5,7 @@
 public enum Obstacle: Sendable, Equatable {
     /// The call names another deployment of the model group.
     case notAsked
-    /// It carries none of the call's tags.
+    /// It carries none of the call's tags, or is in none of its regions.
     case tags
     /// The call's tokens would pass its limit; `counted` are used or reserved in this minute.
     case tokens(limit: Int, counted: Int)
@@ -13,6 +13,10 @@ public enum Obstacle: Sendable, Equatable {
     case requests(limit: Int)
     /// So many requests are under way there.
     case parallelRequests(limit: Int)
+    /// Its provider has said that its own limit has no room for the call.
+    case provider(until: Instant)
+    /// A budget that its calls are paid from does not reach for the call.
+    case budget(until: Instant)
     /// It is left alone after failures.
     case cooldown(until: Instant, Failure.Kind)
     /// A deployment with a lower `order` is open.
@@ -28,7 +32,7 @@ public enum Obstacle: Sendable, Equatable {
     /// Calls of better rank wait for it.
     case waiters
     /// The model group's budget of retries, or of hedges, is used up.
-    case budget
+    case retryBudget
     /// No deployment of the model group has lately answered in the time that is left.
     case time
     /// Another one ranks before it.
@@ -106,13 +110,14 @@ extension Router {
     private func explain(_ target: Target, _ call: CallTraits, _ now: Instant) -> GroupExplanation {
         let group = groups[target.modelGroup]
         var request = PickRequest(
-            tokens: call.estimatedTokens, isStreaming: call.isStreaming,
+            size: call.size, isStreaming: call.isStreaming,
             timeLeft: (call.deadline ?? now + configuration.defaultDeadline) - now)
         switch target {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
         case .callersOverride: break
         }
-        if configuration.enableTagFiltering { request.matching = group.places(matching: call.tags) }
+        request.matching = group.places(
+            tags: configuration.enableTagFiltering ? call.tags : nil, regions: call.regions)
         func names(_ kind: FallbackKind) -> [String] {
             if call.disableFallbacks { return [] }
             return fallbacks.targets(of: target.modelGroup, kind).map { groups[$0.modelGroup].name }
@@ -129,17 +134,18 @@ extension ModelGroup {
     func decision(on request: PickRequest, from sight: Sight, now: Instant) -> Decision {
         let state = sight.state!
         let chosen = sight.chosen
+        let expected = state.model.expected(request.size)
         let left = request.rank.map { state.unclaimed(request, before: $0) } ?? request
         let tier = chosen.flatMap { chosen in tiers.first { $0.contains(chosen) } }
         let candidates = terms.indices.map { place in
-            var obstacles = place == chosen ? [] : state.obstacles(place, request, of: self, now: now)
+            var obstacles = place == chosen ? [] : obstacles(place, request, expected, state, now: now)
             if obstacles.isEmpty, place != chosen {
                 if left.map({ !state.allows(place, $0) }) ?? true {
                     obstacles = [.waiters]
                 } else if let tier {
                     obstacles = [tier.contains(place) ? .notFirst : .laterOrder]
                 } else {
-                    obstacles = [state.affords(request) ? .time : .budget]
+                    obstacles = [state.affords(request) ? .time : .retryBudget]
                 }
             }
             return Decision.Candidate(
@@ -147,19 +153,20 @@ extension ModelGroup {
         }
         return Decision(
             modelGroup: name, strategy: strategy, isBySession: request.session != nil,
-            candidates: candidates.sorted { $0.deployment < $1.deployment }, tokens: request.tokens)
+            candidates: candidates.sorted { $0.deployment < $1.deployment }, tokens: expected.total)
     }
 
     fileprivate func candidates(
         for request: PickRequest, _ deployments: [Deployment], now: Instant
     ) -> [Candidate] {
-        let state = snapshot(now: now)
+        var state = snapshot(now: now)
+        let expected = state.model.expected(request.size)
         var candidates = terms.indices.map { place in
             let deployment = deployments[terms[place].deployment]
             return Candidate(
                 deployment: terms[place].deployment, order: deployment.order,
-                obstacles: state.obstacles(place, request, of: self, now: now), chance: 0,
-                smallWindow: deployment.maxInputTokens.flatMap { $0 < request.tokens ? $0 : nil })
+                obstacles: obstacles(place, request, expected, state, now: now), chance: 0,
+                smallWindow: deployment.maxInputTokens.flatMap { $0 < expected.total ? $0 : nil })
         }
         guard let open = tiers.first(where: { $0.contains { candidates[$0].obstacles.isEmpty } }) else {
             return candidates
@@ -170,36 +177,52 @@ extension ModelGroup {
         var random = RandomSource(seed: 1)
         for _ in 0..<draws {
             let choice = state.choose(
-                by: strategy, from: open, of: self, for: request, now: now, random: &random)
+                from: open, of: self, for: request, expected, now: now, random: &random)
             if let choice { candidates[choice].chance += 1 / Double(draws) }
         }
         return candidates
     }
 }
 
-extension ModelGroup.State {
+extension ModelGroup {
     /// Whatever `isOpen` looks at, said in words.
     fileprivate func obstacles(
-        _ place: Int, _ request: PickRequest, of group: ModelGroup, now: Instant
+        _ place: Int, _ request: PickRequest, _ expected: ExpectedTokens, _ state: State, now: Instant
     ) -> [Obstacle] {
-        let slot = slots[place]
+        let (slot, tokens) = (state.slots[place], expected.total)
         var found: [Obstacle] = []
         if let only = request.only, only != place { found.append(.notAsked) }
-        if request.continuesText, !group.terms[place].continuesText {
+        if request.continuesText, !terms[place].continuesText {
             found.append(.doesNotContinue)
         } else if let matching = request.matching, !matching[place] {
             found.append(.tags)
         }
         if request.excluded.contains(place) { found.append(.tried) }
-        if let bound = request.windowAbove, windows[place] <= bound { found.append(.window(windows[place])) }
-        if request.budgetUse == .takesHedge, !slot.isHalfFree { found.append(.halfUsed) }
-        if request.tokens > slot.tokensLimit &- slot.tokensCounted {
-            found.append(.tokens(limit: slot.tokensLimit, counted: slot.tokensCounted))
+        if let bound = request.windowAbove, state.windows[place] <= bound {
+            found.append(.window(state.windows[place]))
         }
-        if slot.requestsCounted >= slot.requestsLimit { found.append(.requests(limit: slot.requestsLimit)) }
-        if slot.inFlight >= slot.inFlightLimit { found.append(.parallelRequests(limit: slot.inFlightLimit)) }
-        if slot.coolingUntil > now, !(request.ignoresJudgement && health[place].isJudged) {
-            found.append(.cooldown(until: slot.coolingUntil, health[place].cause))
+        if request.budgetUse == .takesHedge, !slot.isHalfFree { found.append(.halfUsed) }
+        for slot in [slot, state.whole] {
+            if tokens > slot.tokensLimit &- slot.tokensCounted {
+                found.append(.tokens(limit: slot.tokensLimit, counted: slot.tokensCounted))
+            }
+            if slot.requestsCounted >= slot.requestsLimit {
+                found.append(.requests(limit: slot.requestsLimit))
+            }
+            if slot.inFlight >= slot.inFlightLimit {
+                found.append(.parallelRequests(limit: slot.inFlightLimit))
+            }
+        }
+        for allowance in [state.tokenAllowances[place], state.requestAllowances[place]]
+        where allowance.left < (allowance == state.tokenAllowances[place] ? tokens : 1) {
+            found.append(.provider(until: allowance.until))
+        }
+        let cost = terms[place].prices.billionths(of: expected.usage)
+        if let opensAt = terms[place].purses.opens(for: cost, now: now) {
+            found.append(.budget(until: opensAt))
+        }
+        if slot.coolingUntil > now, !(request.ignoresJudgement && state.health[place].isJudged) {
+            found.append(.cooldown(until: slot.coolingUntil, state.health[place].cause))
         }
         return found
     }
@@ -244,6 +267,8 @@ extension Obstacle {
         case .requests(let limit): "its \(limit) requests a minute are used up"
         case .parallelRequests(1): "1 request at a time is under way"
         case .parallelRequests(let limit): "\(limit) requests at a time are under way"
+        case .provider(let until): "its provider leaves it no more until \(until.sinceStart)"
+        case .budget(let until): "a budget is spent until \(until.sinceStart)"
         case .cooldown(let until, let kind): "cools down until \(until.sinceStart) after \(kind)"
         case .laterOrder: "a deployment of lower order is open"
         case .tried: "the call has tried it"
@@ -252,7 +277,7 @@ extension Obstacle {
         case .doesNotContinue: "it does not go on with another's text"
         case .halfUsed: "more than half of its limits is used, too much for a second attempt"
         case .waiters: "calls of better rank wait for it"
-        case .budget: "the model group's budget is used up"
+        case .retryBudget: "the model group's budget is used up"
         case .time: "no deployment of the model group has lately answered in the time that is left"
         case .notFirst: "open, but another one ranks before it"
         }

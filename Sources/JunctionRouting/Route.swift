@@ -40,6 +40,10 @@ public struct Route: ~Copyable {
     private var chanceAt: Instant?
     /// Whether the call is larger than what any deployment of its last target takes in a minute.
     private var isTooLarge = false
+    /// Tokens that it was expected to use there.
+    private var tokens = 0
+    /// Whether it failed there for want of money.
+    private var isBudgetSpent = false
 
     public init(router: Router, call: CallTraits, now: Instant) {
         self.router = router
@@ -68,7 +72,8 @@ public struct Route: ~Copyable {
     ) -> Action {
         guard isUnderWay(attempt) else { return .none }
         let (time, _) = endAttempt(attempt, failure, usage, now)
-        settle(attempt, usage, .failed(failure, after: time, isStreaming: call.isStreaming), now)
+        let spread = failure.spread(by: router.configuration.retryAfterSpread, &random)
+        settle(attempt, usage, .failed(spread, after: time, isStreaming: call.isStreaming), now)
         // The other one may answer yet.
         if isAnyUnderWay { return .none }
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
@@ -339,9 +344,10 @@ public struct Route: ~Copyable {
         let timeout = timeout(
             deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
         let hedgeAfter = request.learnsSlowness ? hedging.delay ?? pick.slowAfter : nil
+        let isProbe = pick.reservation.isProbe
         return Booking(
             target: what, kind: kind(choice), place: place, timeout: timeout,
-            hedgeAfter: hedgeAfter.flatMap { $0 < timeout ? $0 : nil }, isProbe: pick.reservation.isProbe,
+            hedgeAfter: hedgeAfter.flatMap { $0 < timeout ? $0 : nil }, isProbe: isProbe,
             reservation: pick.reservation)
     }
 
@@ -448,8 +454,8 @@ public struct Route: ~Copyable {
         }
         guard let held = reservation else { return }
         let isAll = unknown == .all || committed == attempt
-        let tokens = usage?.total ?? (isAll ? held.tokens : 0)
-        held.settle(tokensUsed: tokens, end: end, now: now)
+        let used = usage ?? (isAll ? held.usage : TokenUsage())
+        held.settle(used, of: call.size, end: end, now: now)
     }
 
     // MARK: What was tried
@@ -562,7 +568,7 @@ public struct Route: ~Copyable {
             case .whenReturned: places { !wasToldToWait($0) }
             }
         var request = PickRequest(
-            tokens: call.estimatedTokens, isStreaming: call.isStreaming, timeLeft: deadline - now,
+            size: call.size, isStreaming: call.isStreaming, timeLeft: deadline - now,
             excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
         // Each deployment once is what cooldowns bound; only what goes beyond it can multiply an outage.
         request.budgetUse =
@@ -580,15 +586,15 @@ public struct Route: ~Copyable {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
         case .callersOverride: break
         }
-        if router.configuration.enableTagFiltering {
-            request.matching = router.groups[target.modelGroup].places(matching: call.tags)
-        }
+        let group = router.groups[target.modelGroup]
+        request.matching = group.places(
+            tags: router.configuration.enableTagFiltering ? call.tags : nil, regions: call.regions)
         if let broken {
             // What was written is part of the prompt now.
-            request.tokens += attempts[broken].usage?.completion ?? 0
+            request.size.tokens += attempts[broken].usage?.completion ?? 0
             request.continuesText = true
             let matching = request.matching
-            request.matching = router.groups[target.modelGroup].terms.enumerated().map { place, terms in
+            request.matching = group.terms.enumerated().map { place, terms in
                 terms.continuesText && matching?[place] ?? true
             }
         }
@@ -686,6 +692,8 @@ public struct Route: ~Copyable {
             return
         }
         isTooLarge = shortage.opensAt == nil
+        tokens = shortage.tokens
+        isBudgetSpent = shortage.isBudgetSpent
         guard let opensAt = shortage.opensAt, !shortage.isForWaiters else { return note(.limited) }
         if opensAt <= now { return note(call.deadline == nil ? .unavailable : .deadlineExceeded) }
         note(shortage.outcome)
@@ -696,8 +704,8 @@ public struct Route: ~Copyable {
         if now >= deadline, call.deadline != nil { return reply(.deadlineExceeded, "", now) }
         let cause =
             isTooLarge
-            ? "its \(call.estimatedTokens) tokens are more than a deployment may use in a minute"
-            : attempts.last?.failureDescription ?? ""
+            ? "its \(tokens) tokens are more than a deployment may use in a minute"
+            : attempts.last?.failureDescription ?? (isBudgetSpent ? "the budget is spent" : "")
         return reply(outcome ?? .unavailable, cause, now)
     }
 

@@ -7,14 +7,13 @@ import JunctionRPC
 import JunctionRouting
 import JunctionTransport
 
-/// One `Complete` or `Stream` from its request to its status. Confined to its worker's loop. Lives as long as
-/// its RPC holds it as delegate, or an attempt is under way.
+/// One `Complete`, `Stream` or `Embed` from its request to its status. Confined to its worker's loop. Lives as
+/// long as its RPC holds it as delegate, or an attempt is under way.
 final class Call: ServerStreamDelegate {
     private let worker: Worker
     private let rpc: ServerStream
-    let completion: JunctionV1.Completion.View
+    let question: Question
     private let overrides: [ProviderTarget]
-    let isStreaming: Bool
     private var route: Route
     /// The attempts under way; the second only beside a first that is slow.
     private var first: AttemptInFlight?
@@ -23,21 +22,22 @@ final class Call: ServerStreamDelegate {
     private var timer: Timer?
     /// What has reached the caller, where it may have to be gone on with.
     private var written: WrittenText?
-    /// The attempt whose stream broke off, and what it used.
-    private var broken: (attempt: Int, usage: TokenUsage)?
+    /// What reached the caller of streams that broke off, and the attempt that was the last of them.
+    private var broken: (attempt: Int, usage: TokenUsage, cost: Double?)?
     private var isOver = false
 
     init(
-        worker: Worker, rpc: ServerStream, completion: JunctionV1.Completion.View, isStreaming: Bool,
-        traits: CallTraits, overrides: [ProviderTarget]
+        worker: Worker, rpc: ServerStream, question: Question, traits: CallTraits,
+        overrides: [ProviderTarget]
     ) {
         self.worker = worker
         self.rpc = rpc
-        self.completion = completion
-        self.isStreaming = isStreaming
+        self.question = question
         self.overrides = overrides
         route = Route(router: worker.router, call: traits, now: worker.now)
-        if worker.router.rescues(traits) { written = WrittenText(of: completion) }
+        if worker.router.rescues(traits), case .completion(let completion, _) = question {
+            written = WrittenText(of: completion)
+        }
         if worker.router.queues(traits) {
             let reference = LoopReference(self, on: worker.loop)
             route.wake = { reference.perform { $0.woken() } }
@@ -61,7 +61,8 @@ final class Call: ServerStreamDelegate {
         case .wait(let until): wake(after: until - worker.now)
         case .reply(let failure):
             let detail = failureDetail(
-                of: route.report, usage: broken?.usage, in: rpc.arena, target: target)
+                of: route.report, usage: broken.map { usageMessage($0.usage, cost: $0.cost) }, in: rpc.arena,
+                target: target)
             end(with: status(of: failure, detail: detail, in: rpc.arena, target: target))
         case .none: break
         }
@@ -140,21 +141,22 @@ final class Call: ServerStreamDelegate {
     func succeeded(_ attempt: AttemptInFlight) {
         let used = attempt.usage ?? estimatedUsage(of: attempt)
         let answer = attempt.answer
-        if isStreaming, !attempt.isCommitted { commit(attempt) }
+        let prices = attempt.prices
+        if question.isStreaming, !attempt.isCommitted { commit(attempt) }
         let number = attempt.number
         remove(attempt)
         attempt.letGo()
         perform(route.finished(attempt: number, usage: used, now: worker.now))
-        if isStreaming {
+        let sum = sum(of: used, prices.cost(of: used))
+        let usage = usageMessage(sum.usage, cost: sum.cost)
+        let taken = routeMessage(of: route.report, in: rpc.arena, target: target)
+        if question.isStreaming {
             let last = JunctionV1.StreamResponse.View(in: rpc.arena)
-            let total = broken.map { $0.usage + used } ?? used
-            last.usage = usageMessage(of: total, in: rpc.arena)
-            last.route = routeMessage(of: route.report, in: rpc.arena, target: target)
+            last.usage = usage
+            last.route = taken
             rpc.send(last)
-        } else if let answer {
-            answer.usage = usageMessage(of: used, in: rpc.arena)
-            answer.route = routeMessage(of: route.report, in: rpc.arena, target: target)
-            rpc.send(answer)
+        } else {
+            answer?.send(to: rpc, usage: usage, route: taken)
         }
         end(with: .ok)
     }
@@ -163,7 +165,8 @@ final class Call: ServerStreamDelegate {
         let number = attempt.number
         let used = usageSoFar(of: attempt)
         if attempt.isCommitted, let used {
-            broken = (number, (broken?.usage ?? TokenUsage()) + used)
+            let sum = sum(of: used, attempt.prices.cost(of: used))
+            broken = (number, sum.usage, sum.cost)
         }
         remove(attempt)
         attempt.cancel()
@@ -233,6 +236,17 @@ final class Call: ServerStreamDelegate {
 
     // MARK: Tokens
 
+    private func usageMessage(_ used: TokenUsage, cost: Double?) -> JunctionV1.Usage.View {
+        JunctionService.usageMessage(of: used, cost: cost, in: rpc.arena)
+    }
+
+    /// What an attempt used, and what streams did that had broken off before it.
+    private func sum(of used: TokenUsage, _ cost: Double?) -> (usage: TokenUsage, cost: Double?) {
+        guard let broken else { return (used, cost) }
+        let both = cost.flatMap { cost in broken.cost.map { $0 + cost } }
+        return (broken.usage + used, both)
+    }
+
     /// What the attempt is known or thought to have used; nil while it has given nothing.
     private func usageSoFar(of attempt: AttemptInFlight) -> TokenUsage? {
         attempt.usage ?? (attempt.isCommitted ? estimatedUsage(of: attempt) : nil)
@@ -240,7 +254,7 @@ final class Call: ServerStreamDelegate {
 
     private func estimatedUsage(of attempt: AttemptInFlight) -> TokenUsage {
         var usage = TokenUsage(
-            prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: attempt.contentBytes))
+            prompt: question.estimatedPromptTokens, completion: tokens(ofBytes: attempt.contentBytes))
         usage.isEstimated = true
         return usage
     }
@@ -286,10 +300,10 @@ private struct WrittenText {
 
 extension TokenUsage {
     fileprivate static func + (left: TokenUsage, right: TokenUsage) -> TokenUsage {
-        var sum = TokenUsage(
+        TokenUsage(
             prompt: left.prompt + right.prompt, completion: left.completion + right.completion,
-            cached: left.cached + right.cached, reasoning: left.reasoning + right.reasoning)
-        sum.isEstimated = left.isEstimated || right.isEstimated
-        return sum
+            cached: left.cached + right.cached, cacheWritten: left.cacheWritten + right.cacheWritten,
+            reasoning: left.reasoning + right.reasoning,
+            isEstimated: left.isEstimated || right.isEstimated)
     }
 }

@@ -16,11 +16,13 @@ func routeMessage(
         view.provider = target.provider
         view.kind = kind(of: attempt)
         view.outcome = outcome(of: attempt)
-        if let used = attempt.usage { view.usage = usageMessage(of: used, in: arena) }
         view.durationUs = attempt.duration.microseconds
         view.httpStatus = Int32(attempt.outcome?.httpStatus ?? 200)
         if let failure = attempt.outcome { view.error = arena.text(failure.message) }
         view.timeToFirstTokenUs = attempt.timeToFirstToken?.microseconds ?? 0
+        if let used = attempt.usage {
+            view.usage = usageMessage(of: used, cost: target.prices.cost(of: used), in: arena)
+        }
     }
     if let answered = report.answered {
         let target = target(answered.deployment, answered.overrideIndex)
@@ -49,12 +51,13 @@ func routeMessage(
 ///
 /// - Parameter usage: what reached the caller before a stream broke off.
 func failureDetail(
-    of report: RouteReport, usage: TokenUsage?, in arena: Arena, target: (Int?, Int?) -> ProviderTarget
+    of report: RouteReport, usage: JunctionV1.Usage.View?, in arena: Arena,
+    target: (Int?, Int?) -> ProviderTarget
 ) -> JunctionV1.FailureDetail.View? {
     if report.attempts.isEmpty, report.decisions.isEmpty, report.queued == .zero { return nil }
     let detail = JunctionV1.FailureDetail.View(in: arena)
     detail.route = routeMessage(of: report, in: arena, target: target)
-    if let usage { detail.usage = usageMessage(of: usage, in: arena) }
+    detail.usage = usage
     return detail
 }
 
@@ -66,15 +69,16 @@ private func kind(of attempt: AttemptReport) -> JunctionV1.AttemptKind {
     }
 }
 
-/// The message for tokens used.
-func usageMessage(of used: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View {
+/// The message for tokens used, and what they cost where that is known.
+func usageMessage(of used: TokenUsage, cost: Double?, in arena: Arena) -> JunctionV1.Usage.View {
     let view = JunctionV1.Usage.View(in: arena)
     view.promptTokens = Int64(used.prompt)
     view.completionTokens = Int64(used.completion)
     view.totalTokens = Int64(used.total)
     view.cachedTokens = Int64(used.cached)
-    view.cacheWriteTokens = Int64(used.cacheWritten)
     view.reasoningTokens = Int64(used.reasoning)
+    view.cacheWriteTokens = Int64(used.cacheWritten)
+    view.costUsd = cost
     view.estimated = used.isEstimated
     return view
 }

@@ -25,7 +25,7 @@ import Testing
               - model_name: large
                 tpm: 5
                 litellm_params:
-                  model: groq/meta/llama
+                  model: azure/meta/llama
                   api_key: os.environ/KEY
                   api_base: https://gateway.example/v1/
                   api_version: v2
@@ -50,8 +50,8 @@ import Testing
         let called = made.deployments[0]
         #expect(called.id == "the-id")
         #expect(called.modelGroup == "large")
-        #expect(called.provider.name == "groq")
-        #expect(called.providerName == "groq")
+        #expect(called.provider.name == "azure")
+        #expect(called.providerName == "azure")
         #expect(called.model == "meta/llama")
         #expect(called.apiBase == "https://gateway.example/v1")
         #expect(called.apiKey?.reveal() == "secret")
@@ -76,9 +76,47 @@ import Testing
         #expect(routed.streamTimeout == .milliseconds(1), "a time is never rounded to none")
         #expect(routed.numRetries == 3)
         #expect(routed.cooldownTime == .zero)
-        #expect(routed.inputCostPerToken == 1e-6)
-        #expect(routed.outputCostPerToken == 2e-6)
+        #expect(routed.prices.input == 1e-6)
+        #expect(routed.prices.output == 2e-6)
         #expect(routed.maxInputTokens == 8)
+    }
+
+    @Test(
+        arguments: [
+            ("model: gpt-4o", "", TokenPrices(input: 2.5e-6, output: 1e-5, cachedInput: 1.25e-6), 128_000),
+            (
+                "model: gpt-4o, input_cost_per_token: 1e-6, cache_creation_input_token_cost: 2e-6", "",
+                TokenPrices(input: 1e-6, output: 1e-5, cacheWrite: 2e-6), 128_000
+            ),
+            (
+                "model: gpt-4o, cache_read_input_token_cost: 0",
+                "max_input_tokens: 5, output_cost_per_token: 0",
+                TokenPrices(input: 2.5e-6, output: 0, cachedInput: 0), 5
+            ),
+            (
+                "model: azure/mine, api_base: https://r.example", "base_model: azure/gpt-4o",
+                TokenPrices(input: 2.5e-6, output: 1e-5, cachedInput: 1.25e-6), 128_000
+            ),
+            (
+                "model: openai/mine, base_model: anthropic/claude-haiku-4-5", "",
+                TokenPrices(input: 1e-6, output: 5e-6, cachedInput: 1e-7, cacheWrite: 1.25e-6), 200_000
+            ),
+            (
+                "model: groq/openai/gpt-oss-20b", "",
+                TokenPrices(input: 7.5e-8, output: 3e-7, cachedInput: 3.75e-8), 131_072
+            ),
+            ("model: groq/nobody-knows", "", TokenPrices(), nil),
+            ("model: gpt-4o, mock_response: Hi", "", TokenPrices(), nil),
+            ("model: gpt-4o, mock_response: Hi", "input_cost_per_token: 1", TokenPrices(input: 1), nil),
+        ] as [(String, String, TokenPrices, Int?)])
+    func pricesAreTheConfiguredOnesThenTheTables(
+        params: String, info: String, prices: TokenPrices, window: Int?
+    ) throws {
+        let made = try configuration(
+            "model_list: [{model_name: a, litellm_params: {\(params), api_key: k}, model_info: {\(info)}}]")
+        #expect(made.router.deployments[0].prices == prices)
+        #expect(made.deployments[0].prices == prices)
+        #expect(made.router.deployments[0].maxInputTokens == window)
     }
 
     @Test func routerSettingsRankAboveLitellmSettings() throws {

@@ -37,6 +37,7 @@ func router(_ groups: String, change: (inout RouterConfiguration) -> Void = { _ 
         Deployment(id: "d\(index)", modelGroup: String(group))
     }
     var configuration = RouterConfiguration(deployments: deployments)
+    configuration.retryAfterSpread = 0
     change(&configuration)
     return Router(configuration)
 }
