@@ -34,6 +34,9 @@ public struct CallTraits: Sendable {
     /// Whether the report tells how each deployment was chosen.
     public var explains = false
 
+    /// What it asks for that not every deployment can give.
+    public var features: Features = []
+
     public init(
         modelGroup: Int, estimatedTokens: Int, isStreaming: Bool, numRetries: Int? = nil, tags: [String] = [],
         deadline: Instant? = nil, fallbacks: [FallbackTarget] = [], disableFallbacks: Bool = false

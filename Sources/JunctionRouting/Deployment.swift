@@ -29,6 +29,8 @@ public struct Deployment: Sendable {
     public var maxInputTokens: Int?
     /// Whether it goes on with the beginning of an answer when it is given one.
     public var continuesText = false
+    /// What it cannot give: a call that asks for any of it goes elsewhere.
+    public var lacks: Features = []
     /// The provider's name, which `RouterConfiguration.providerBudgets` go by.
     public var provider = ""
     /// Where it is; calls can ask for regions. nil: unknown, in none.

@@ -4,6 +4,7 @@
 import JunctionMessages
 import JunctionOutbound
 import JunctionProtobuf
+import JunctionProviders
 import JunctionRPC
 import JunctionRouting
 
@@ -29,6 +30,9 @@ func status(
     target: (Int?, Int?) -> ProviderTarget
 ) -> Status {
     var message = failure.message
+    if !failure.missing.isEmpty {
+        message += " Not taken: \(failure.missing.fields.joined(separator: ", "))"
+    }
     for (index, attempt) in failure.attempts.enumerated() {
         let name = String(target(attempt.deployment, attempt.overrideIndex).id)
         message += index == 0 ? ". Attempts: " : "; "
@@ -49,6 +53,7 @@ private func reason(of outcome: RouteFailure.Outcome) -> String {
     case .contextWindowExceeded: "CONTEXT_WINDOW_EXCEEDED"
     case .contentPolicy: "CONTENT_POLICY"
     case .noMatchingDeployment: "NO_MATCHING_DEPLOYMENT"
+    case .unsupported: "UNSUPPORTED"
     case .unauthenticated: "KEY_REFUSED"
     case .limited: "LIMITED"
     case .unavailable: "UNAVAILABLE"
@@ -78,7 +83,7 @@ extension JunctionV1.FailureDetail.View {
 /// The last column of the table of `RouteFailure`.
 func code(of outcome: RouteFailure.Outcome) -> Status.Code {
     switch outcome {
-    case .badRequest, .contextWindowExceeded, .contentPolicy, .noMatchingDeployment: .invalidArgument
+    case .badRequest, .contextWindowExceeded, .contentPolicy, .unsupported, .noMatchingDeployment: .invalidArgument
     case .unauthenticated: .unauthenticated
     case .limited: .resourceExhausted
     case .unavailable, .providerAuthentication, .streamInterrupted: .unavailable
