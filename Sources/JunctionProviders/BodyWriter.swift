@@ -17,7 +17,7 @@ public final class BodyWriter {
     let writer = JSONWriter()
     private let reader: JSONReader
     /// The members of the body so far.
-    private var written: [StaticString] = []
+    @exclusivity(unchecked) private var written: [StaticString] = []
 
     /// - Parameter json: reads the JSON that callers send as text; shared by whoever runs on the thread.
     public init(json reader: JSONReader = JSONReader()) { self.reader = reader }

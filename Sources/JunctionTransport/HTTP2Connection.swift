@@ -16,20 +16,20 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     private let descriptor: Int32
     private let limits: HTTP2Limits
     private let session: HTTP2Session
-    private var makeHandler: ((HTTP2Stream) -> any HTTP2StreamHandler)?
-    private var watch: DescriptorWatch?
-    private var timer: Timer?
-    private var phase = Phase.open
-    private var prefaceMatched = 0
-    private var isDirty = false
+    @exclusivity(unchecked) private var makeHandler: ((HTTP2Stream) -> any HTTP2StreamHandler)?
+    @exclusivity(unchecked) private var watch: DescriptorWatch?
+    @exclusivity(unchecked) private var timer: Timer?
+    @exclusivity(unchecked) private var phase = Phase.open
+    @exclusivity(unchecked) private var prefaceMatched = 0
+    @exclusivity(unchecked) private var isDirty = false
     /// The connection is to end with this turn, and this is to be told to the peer.
-    private var closingCode: UInt32?
-    private var isDraining = false
+    @exclusivity(unchecked) private var closingCode: UInt32?
+    @exclusivity(unchecked) private var isDraining = false
     /// What the socket did not take. While there is any, no frame is made.
-    private var unsent = OutputBuffer()
+    @exclusivity(unchecked) private var unsent = OutputBuffer()
     var bytesHeldBack: Int { unsent.count }
     /// Called once, when the connection is closed and every stream's handler was told.
-    public var onClosed: (() -> Void)?
+    @exclusivity(unchecked) public var onClosed: (() -> Void)?
 
     // MARK: Making one
 
