@@ -99,7 +99,7 @@ final class RequestHead {
 
 /// Memory for requests: pieces of one size are kept, larger ones are not.
 struct RequestMemory: ~Copyable {
-    private static let pieceBytes = 8 << 10
+    private static let pieceBytes = 2 << 10
     private static let keptMax = 128
     private var kept: [UnsafeMutableRawBufferPointer] = []
 

@@ -17,7 +17,7 @@ struct ByteBuffer: ~Copyable {
         self.capacityKept = capacityKept
     }
 
-    deinit { if capacity > 0 { start.deallocate() } }
+    deinit { if capacity > 0 { free(start) } }
 
     /// Where an empty buffer starts; nothing is read there, and nothing written.
     private static var nowhere: UnsafeMutableRawPointer { UnsafeMutableRawPointer(bitPattern: 16)! }
@@ -28,7 +28,7 @@ struct ByteBuffer: ~Copyable {
     mutating func removeAll() {
         count = 0
         guard capacity > capacityKept else { return }
-        start.deallocate()
+        free(start)
         capacity = 0
         start = ByteBuffer.nowhere
     }
@@ -60,9 +60,11 @@ struct ByteBuffer: ~Copyable {
     @inline(never)
     private mutating func grow(_ byteCount: Int) {
         let grown = max(capacity * 2, count + byteCount + ByteBuffer.padding, ByteBuffer.capacityFirst)
-        let larger = UnsafeMutableRawPointer.allocate(byteCount: grown, alignment: 16)
-        memcpy(larger, start, count)
-        if capacity > 0 { start.deallocate() }
+        guard let larger = malloc(grown) else { fatalError("out of memory") }
+        if capacity > 0 {
+            memcpy(larger, start, count)
+            free(start)
+        }
         start = larger
         capacity = grown
     }
