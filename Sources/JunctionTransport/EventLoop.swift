@@ -36,7 +36,10 @@ public final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) private var cachedTime: Int64 = -1
     @exclusivity(unchecked) private var kept: [AnyObject] = []
     /// Shared by the connections of this loop.
-    lazy var transferBuffer = TransferBuffer()
+    let transferBuffer = TransferBuffer()
+    /// When the last turn ended, and since when no wait was longer than it takes to look.
+    @exclusivity(unchecked) private var turnEnd: Int64 = 0
+    @exclusivity(unchecked) private var busySince: Int64 = 0
     /// Turns taken so far; for tests that show that a loop sleeps.
     @exclusivity(unchecked) public private(set) var turns = 0
 
@@ -117,12 +120,19 @@ public final class EventLoop: @unchecked Sendable {
     private func endTurn() {
         // What ends a turn may wait for nothing and yet take a while, such as a provider that answers at
         // once.
+        if time - turnEnd > EventLoop.shortestSleep { busySince = time }
         cachedTime = -1
         for action in beforeSleepActions { action() }
         swap(&dirty, &flushing)
         for flushable in flushing { flushable.flush() }
         flushing.removeAll(keepingCapacity: true)
+        turnEnd = EventLoop.readClock()
     }
+
+    private static let shortestSleep: Int64 = 200_000
+
+    /// For how long the loop has had something to do at every moment, in nanoseconds.
+    public var busyTime: Int64 { turnEnd - busySince }
 
     /// Ends `run` after the turn under way. From any thread.
     public nonisolated func stop() {

@@ -12,6 +12,9 @@ protocol HTTP2SessionOwner: AnyObject {
     func sessionIsEstablished()
     /// The peer answered the ping of `announceShutdown`.
     func shutdownWasHeard()
+    /// The peer sent a frame that moves nothing, such as a ping that no answer came before, or opened a
+    /// stream beyond its limit (servers only).
+    func sessionWasBothered()
 }
 
 /// The state of one HTTP/2 connection. Confined to one thread.
@@ -31,6 +34,8 @@ final class HTTP2Session {
     /// The stream of the last event: events of one stream come in a row.
     @exclusivity(unchecked) private var recent: HTTP2Stream?
     @exclusivity(unchecked) private var isEstablished = false
+    /// Whether anything of a stream was sent since the last ping: clients that measure the line ping then.
+    @exclusivity(unchecked) private var hasSentSincePing = false
     @exclusivity(unchecked) private var hasFailed = false
 
     init(role: Role, limits: HTTP2Limits) {
@@ -357,20 +362,39 @@ final class HTTP2Session {
             if !stream.isClosed { stream.handler?.headersEnded(endStream: ends) }
             if ends && !stream.isClosed { stream.handler?.endedRemotely() }
         case NGHTTP2_DATA.rawValue:
+            if role == .server && !ends && frame.pointee.hd.length == 0 { owner?.sessionWasBothered() }
             guard ends, let stream = stream(frame.pointee.hd.stream_id) else { return }
             stream.hasEndedRemotely = true
             if !stream.isClosed { stream.handler?.endedRemotely() }
         case NGHTTP2_SETTINGS.rawValue:
-            if isEstablished || frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { return }
+            if frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { return }
+            if isEstablished {
+                if role == .server { owner?.sessionWasBothered() }
+                return
+            }
             isEstablished = true
             owner?.sessionIsEstablished()
         case NGHTTP2_PING.rawValue:
-            if frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { owner?.shutdownWasHeard() }
+            if frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 {
+                owner?.shutdownWasHeard()
+            } else if role == .server {
+                if !hasSentSincePing { owner?.sessionWasBothered() }
+                hasSentSincePing = false
+            }
         default: break
         }
     }
 
     private func sent(_ frame: UnsafePointer<nghttp2_frame>) {
+        if role == .server {
+            switch UInt32(frame.pointee.hd.type) {
+            case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue: hasSentSincePing = true
+            case NGHTTP2_RST_STREAM.rawValue
+            where frame.pointee.rst_stream.error_code == HTTP2ErrorCode.refusedStream:
+                owner?.sessionWasBothered()
+            default: break
+            }
+        }
         guard role == .server, frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0,
             frame.pointee.hd.type == NGHTTP2_HEADERS.rawValue
                 || frame.pointee.hd.type == NGHTTP2_DATA.rawValue,
