@@ -61,14 +61,16 @@ let package = Package(
                 "JunctionProviders",
                 "JunctionRouting", "JunctionRPC", "JunctionTransport",
             ], swiftSettings: pure),
+        .target(name: "JunctionReport", path: "tools/report", swiftSettings: pure),
         .target(
-            name: "JunctionSimulation", dependencies: ["JunctionConfig", "JunctionRouting"],
+            name: "JunctionSimulation",
+            dependencies: ["JunctionConfig", "JunctionReport", "JunctionRouting"],
             path: "tools/simulate", exclude: ["scenario_template.yaml", "strategies.md"], swiftSettings: pure),
         .target(
             name: "JunctionLoad",
             dependencies: [
-                "JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionRouting", "JunctionTransport",
-                histogram, yams,
+                "JunctionMessages", "JunctionProtobuf", "JunctionReport", "JunctionRPC", "JunctionRouting",
+                "JunctionTransport", histogram, yams,
             ], path: "tools/load", swiftSettings: pure),
         .executableTarget(
             name: "junction",
@@ -78,9 +80,17 @@ let package = Package(
             ], swiftSettings: pure),
 
         // What measures it.
+        .target(name: "AllocationCount", path: "tools/bench/routing/AllocationCount"),
         .executableTarget(
-            name: "routing-bench", dependencies: ["JunctionRouting"], path: "tools/bench/routing",
-            swiftSettings: pure),
+            name: "routing-bench", dependencies: ["AllocationCount", "JunctionRouting"],
+            path: "tools/bench/routing", exclude: ["AllocationCount"], swiftSettings: pure),
+        .executableTarget(
+            name: "redis-bench", dependencies: ["JunctionOutbound", "JunctionTransport"],
+            path: "tools/bench/redis", swiftSettings: common),
+        .executableTarget(
+            name: "translation-bench",
+            dependencies: ["JunctionMessages", "JunctionProtobuf", "JunctionProviders"],
+            path: "tools/bench/translation", swiftSettings: common),
 
         // What tests it.
         .target(name: "CShelf", dependencies: ["CLibraries"], path: "Tests/Support/Shelf/C"),
@@ -123,6 +133,7 @@ let package = Package(
         .testTarget(
             name: "JunctionSimulationTests",
             dependencies: ["JunctionConfig", "JunctionRouting", "JunctionSimulation"], swiftSettings: common),
+        .testTarget(name: "JunctionReportTests", dependencies: ["JunctionReport"], swiftSettings: common),
         .testTarget(
             name: "JunctionLoadTests", dependencies: ["JunctionLoad", "JunctionRPC"], swiftSettings: common),
         .testTarget(name: "TidyTests", swiftSettings: common),

@@ -40,7 +40,8 @@ public enum ConfigFile {
         var deployments = DeploymentReader(
             environment: environment,
             verifyTLS: litellm?.boolean("ssl_verify") ?? true,
-            maxParallelRequests: router?.integer("default_max_parallel_requests"))
+            maxParallelRequests: router?.integer("default_max_parallel_requests"),
+            dropsParameters: litellm?.boolean("drop_params") ?? false)
         deployments.read(root, report: &report)
         let groups = ModelGroups(deployments: deployments.routed)
         let junction = root.section("junction_settings")
@@ -50,7 +51,10 @@ public enum ConfigFile {
         )
         routing.defaultDeadline = server.defaultDeadline
         routing.retryBudget = junction?.number("retry_budget") ?? routing.retryBudget
-        return ServerConfiguration(server: server, deployments: deployments.called, router: routing)
+        var configuration = ServerConfiguration(
+            server: server, deployments: deployments.called, router: routing)
+        configuration.sharedUsage = sharedUsage(router: router, junction: junction, report: &report)
+        return configuration
     }
 
     private static func server(_ values: Values?, report: inout Report) -> ServerConfiguration.Server {

@@ -8,14 +8,18 @@ struct DeploymentReader {
     /// What holds for deployments that say nothing themselves.
     let verifyTLS: Bool
     let maxParallelRequests: Int?
+    let dropsParameters: Bool
 
     /// How each deployment is called; index by index the deployments in `routed`.
     private(set) var called: [DeploymentConfiguration] = []
     private(set) var routed: [Deployment] = []
     private var placesOfIDs: [String: Place] = [:]
 
-    init(environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?) {
+    init(
+        environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?, dropsParameters: Bool
+    ) {
         self.environment = environment
+        self.dropsParameters = dropsParameters
         self.verifyTLS = verifyTLS
         self.maxParallelRequests = maxParallelRequests
     }
@@ -51,19 +55,34 @@ struct DeploymentReader {
             return
         }
         let mock = mock(params, report: &report)
-        guard let (provider, name) = provider(of: model, params: params, isMock: mock != nil, report: &report)
+        guard
+            var (provider, name) = provider(of: model, params: params, isMock: mock != nil, report: &report)
         else { return }
+        if mock == nil { checkSignIn(params, provider: provider, report: &report) }
+        let amazon = AmazonReader(
+            params, provider: provider, model: name, environment: environment, report: &report)
+        if let amazon { (provider, name) = (amazon.provider, amazon.model) }
         let base = base(params, provider: provider, isMock: mock != nil, report: &report)
 
         var deployment = DeploymentConfiguration(
             id: "", modelGroup: group.text, provider: provider, model: name, apiBase: base ?? "")
         deployment.extraHeaders = extraHeaders(params, report: &report)
-        deployment.apiKey = key(params, of: deployment, base: base, report: &report)
+        var isSignedIn = false
+        if mock == nil, let amazon {
+            isSignedIn = amazon.signIn(&deployment, base: base, report: &report)
+        } else if mock == nil, provider.adapter == .azure {
+            let azure = AzureReader(params, environment: environment)
+            isSignedIn = azure.signIn(&deployment, report: &report)
+        }
+        if !isSignedIn { deployment.apiKey = key(params, of: deployment, base: base, report: &report) }
         deployment.apiVersion = headerText("api_version", of: params, report: &report)
         deployment.organization = headerText("organization", of: params, report: &report)
         deployment.verifyTLS = params.boolean("ssl_verify") ?? verifyTLS
         deployment.extraBodyJSON = extraBody(params, report: &report)
         deployment.mock = mock
+        deployment.facts = facts(of: deployment, entry: entry, params: params)
+        deployment.prices = prices(deployment.facts?.prices, entry: entry, params: params)
+        deployment.rules = rules(for: deployment, entry: entry, params: params, report: &report)
         deployment.id = id(of: deployment, entry: entry, report: &report)
         called.append(deployment)
         routed.append(routed(deployment, entry: entry, params: params, report: &report))
@@ -123,7 +142,10 @@ struct DeploymentReader {
         if params["api_base"] != nil, let other = params["base_url"] {
             report.warning(other.place, "api_base is given too and ranks above this.")
         }
-        guard let text = params.located("api_base") ?? params.located("base_url") else {
+        guard
+            let text = params.located("api_base") ?? params.located("base_url")
+                ?? params.located("aws_bedrock_runtime_endpoint")
+        else {
             if isMock { return nil }
             if provider.defaultBase == nil, !report.speaks(of: "\(params.place.path).api_base") {
                 report.error(
@@ -147,8 +169,7 @@ struct DeploymentReader {
     ) -> Secret? {
         if let key = params.secret("api_key") { return key }
         let provider = deployment.provider
-        let hasToken = deployment.extraHeaders.contains { $0.name.lowercased() == "authorization" }
-        guard let variable = provider.keyVariable, let base, !hasToken,
+        guard let variable = provider.keyVariable, let base, !deployment.hasAuthorization,
             !report.speaks(of: "\(params.place.path).api_key")
         else { return nil }
         let source = SectionReader.environmentPrefix + variable
@@ -238,12 +259,44 @@ struct DeploymentReader {
         deployment.streamTimeout = params.duration("stream_timeout")
         deployment.numRetries = params.integer("num_retries") ?? params.integer("max_retries")
         deployment.cooldownTime = params.duration("cooldown_time")
-        deployment.inputCostPerToken =
-            params.number("input_cost_per_token") ?? info?.number("input_cost_per_token")
-        deployment.outputCostPerToken =
-            params.number("output_cost_per_token") ?? info?.number("output_cost_per_token")
-        deployment.maxInputTokens = info?.integer("max_input_tokens") ?? info?.integer("max_tokens")
+        deployment.prices = configuration.prices
+        deployment.lacks = configuration.rules.untaken
+        deployment.maxInputTokens =
+            info?.integer("max_input_tokens") ?? info?.integer("max_tokens")
+            ?? configuration.facts?.maxInputTokens
         return deployment
+    }
+
+    /// What the table says of the deployment's model, or of the one that `base_model` names: an Azure
+    /// deployment may have any name. Nothing of what a mock stands in for.
+    private func facts(of deployment: DeploymentConfiguration, entry: Values, params: Values) -> ModelFacts? {
+        if deployment.mock != nil { return nil }
+        let base = params.text("base_model") ?? entry.section("model_info")?.text("base_model")
+        guard let base else {
+            return ModelFacts.of(model: deployment.model, provider: deployment.provider.name)
+        }
+        let (prefix, name) = Registry.split(base)
+        let isNamed = base.contains("/") && Registry.provider(named: prefix) != nil
+        return ModelFacts.of(
+            model: isNamed ? name : base, provider: isNamed ? prefix : deployment.provider.name)
+    }
+
+    /// The configured prices, then the table's. Who has a price of their own for the prompt has none of the
+    /// table's for the prompts that cost less or more there.
+    private func prices(_ table: TokenPrices?, entry: Values, params: Values) -> TokenPrices {
+        let info = entry.section("model_info")
+        func price(_ key: String) -> Double? { params.number(key) ?? info?.number(key) }
+        var prices = table ?? TokenPrices()
+        if let input = price("input_cost_per_token") {
+            prices = TokenPrices(input: input, output: prices.output)
+        }
+        if let output = price("output_cost_per_token") {
+            prices.output = output
+            prices.longPrompt = nil
+        }
+        prices.cachedInput = price("cache_read_input_token_cost") ?? prices.cachedInput
+        prices.cacheWrite = price("cache_creation_input_token_cost") ?? prices.cacheWrite
+        return prices
     }
 
     /// `tpm` or `rpm`, which may stand beside `litellm_params` or in it. The smaller one where both do.
@@ -293,7 +346,9 @@ struct DeploymentReader {
 private func madeID(of deployment: DeploymentConfiguration) -> String {
     let parts = [
         deployment.model, deployment.apiBase, deployment.apiVersion ?? "", deployment.organization ?? "",
-        deployment.apiKey?.source ?? "", deployment.mock?.response ?? "",
+        deployment.apiKey?.source ?? deployment.amazon?.accessKeyID.source
+            ?? deployment.entra.map { "\($0.tokenURL) \($0.clientID)" } ?? "",
+        deployment.mock?.response ?? "",
     ]
     // FNV-1a (draft-eastlake-fnv), 32 bits folded to 24.
     var hash: UInt32 = 2_166_136_261

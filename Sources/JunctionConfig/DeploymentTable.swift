@@ -11,7 +11,7 @@ extension ServerConfiguration {
         for (called, routed) in zip(deployments, router.deployments) {
             rows.append([
                 called.id, called.modelGroup, called.providerName, called.model,
-                called.apiBase.isEmpty ? "-" : called.apiBase, called.apiKey?.source ?? "none",
+                called.apiBase.isEmpty ? "-" : called.apiBase, called.keySource,
                 routed.tokensPerMinute.map { "\($0)" } ?? "-",
                 routed.requestsPerMinute.map { "\($0)" } ?? "-",
             ])

@@ -79,6 +79,11 @@ struct Report {
     /// Whether an error about that key was found already, so that its absence need not be reported too.
     func speaks(of path: String) -> Bool { found.contains { $0.severity == .error && $0.key == path } }
 
+    /// Whether an error about that section, or about a key in it, was found already.
+    func hasErrors(below place: Place) -> Bool {
+        found.contains { $0.severity == .error && "\($0.key).".hasPrefix("\(place.path).") }
+    }
+
     mutating func error(_ place: Place, _ message: String) { add(.error, place, message) }
 
     mutating func warning(_ place: Place, _ message: String) { add(.warning, place, message) }

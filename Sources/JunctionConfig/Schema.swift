@@ -16,6 +16,8 @@ enum Section: String, CaseIterable {
     case strategyArguments = "routing_strategy_args"
     case groupAlias = "model_group_alias"
     case retryPolicy = "retry_policy"
+    case cacheArguments = "cache_kwargs"
+    case sharedUsage = "shared_usage"
 
     /// Whether people keep notes of their own in it, so that an unknown key is no fault unless it is nearly a
     /// known one.
@@ -44,6 +46,8 @@ enum KeyType {
     /// A mapping with free keys and a section under each; a plain text there stands for a section with only
     /// that text under `shorthand`.
     case sectionMap(Section, shorthand: String? = nil)
+    /// Servers, each a host with or without a port: `HOST:PORT`, `[HOST, PORT]` or `{host: …, port: …}`.
+    case nodeList
     /// A mapping passed on as JSON.
     case object
     /// LiteLLM's, without effect here: a warning that says so, and why.
@@ -102,7 +106,8 @@ enum Schema {
     private static let table: [Section: [KeySpec]] = [
         .root: root, .modelEntry: modelEntry, .deployment: deployment, .modelInfo: modelInfo, .router: router,
         .litellm: litellm, .general: general, .junction: junction, .strategyArguments: strategyArguments,
-        .groupAlias: groupAlias, .retryPolicy: retryPolicy,
+        .groupAlias: groupAlias, .retryPolicy: retryPolicy, .cacheArguments: cacheArguments,
+        .sharedUsage: sharedUsage,
     ]
 
     private static let root: [KeySpec] =
@@ -140,6 +145,17 @@ enum Schema {
             KeySpec("organization", .text),
             KeySpec("extra_headers", .secretMap),
             KeySpec("headers", .secretMap),
+            // How Amazon and Microsoft are signed in to.
+            KeySpec("aws_access_key_id", .secret),
+            KeySpec("aws_secret_access_key", .secret),
+            KeySpec("aws_session_token", .secret),
+            KeySpec("aws_region_name", .text),
+            KeySpec("aws_bedrock_runtime_endpoint", .text),
+            KeySpec("azure_ad_token", .secret),
+            KeySpec("tenant_id", .text),
+            KeySpec("client_id", .text),
+            KeySpec("client_secret", .secret),
+            KeySpec("azure_scope", .text),
             // How much, how long, how often.
             KeySpec("tpm", .integer(limit)),
             KeySpec("rpm", .integer(limit)),
@@ -155,8 +171,31 @@ enum Schema {
             KeySpec("tags", .textList),
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
+            KeySpec("cache_read_input_token_cost", .number(price)),
+            KeySpec("cache_creation_input_token_cost", .number(price)),
+            KeySpec("base_model", .text),
             // What is done to the request.
             KeySpec("extra_body", .object),
+            KeySpec("drop_params", .boolean),
+            KeySpec("additional_drop_params", .textList),
+            KeySpec("allowed_openai_params", .textList),
+            // What calls are asked with that do not say it themselves.
+            KeySpec("temperature", .number(0...2)),
+            KeySpec("top_p", .number(0...1)),
+            KeySpec("max_tokens", .integer(1...2_147_483_647)),
+            KeySpec("max_completion_tokens", .integer(1...2_147_483_647)),
+            KeySpec("stop", .textList),
+            KeySpec("n", .integer(1...128)),
+            KeySpec("seed", .integer(Int.min...Int.max)),
+            KeySpec("presence_penalty", .number(-2...2)),
+            KeySpec("frequency_penalty", .number(-2...2)),
+            KeySpec("logit_bias", .object),
+            KeySpec("logprobs", .boolean),
+            KeySpec("top_logprobs", .integer(0...20)),
+            KeySpec("response_format", .object),
+            KeySpec("parallel_tool_calls", .boolean),
+            KeySpec("reasoning_effort", .text),
+            KeySpec("user", .text),
             KeySpec("ssl_verify", .boolean),
             // Answers without a provider; the last three are Junction's own.
             KeySpec("mock_response", .text),
@@ -165,32 +204,29 @@ enum Schema {
             KeySpec("mock_failure_rate", .number(0...1)),
         ]
         + unused(
-            "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "stop", "seed",
-            "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
-            "response_format", "tools", "tool_choice", "parallel_tool_calls", "user", "stream",
-            "stream_options", "reasoning_effort", "thinking", "modalities", "top_k", "repetition_penalty",
-            note: "a call sets its own sampling parameters"
+            "tools", "tool_choice", "stream", "stream_options",
+            note: "a call says so itself"
         )
         + unused(
-            "drop_params", "additional_drop_params", "allowed_openai_params",
-            note: "a call's parameters are sent as they are, whatever the provider takes"
+            "thinking", "modalities", "top_k", "repetition_penalty", note: "put it under extra_body"
         )
         + unused(
-            "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region_name",
             "aws_session_name", "aws_profile_name", "aws_role_name", "aws_web_identity_token",
-            "aws_sts_endpoint", "aws_bedrock_runtime_endpoint", "vertex_project", "vertex_location",
-            "vertex_credentials", "azure_ad_token", "azure_username", "azure_password", "azure_scope",
-            "tenant_id", "client_id", "client_secret", "watsonx_region_name", "s3_bucket_name",
-            "litellm_credential_name",
+            "aws_sts_endpoint", "aws_external_id",
+            note: "Junction borrows no role of Amazon's; give aws_access_key_id and aws_secret_access_key"
+        )
+        + unused(
+            "vertex_project", "vertex_location", "vertex_credentials", "azure_username", "azure_password",
+            "watsonx_region_name", "s3_bucket_name", "litellm_credential_name",
             note: "this way to sign in to a provider is not supported; use api_key"
         )
         + unused(
             "input_cost_per_second", "output_cost_per_second", "input_cost_per_character",
             "output_cost_per_character", "input_cost_per_pixel", "output_cost_per_pixel",
-            "cache_read_input_token_cost", "cache_creation_input_token_cost", "max_budget", "budget_duration",
+            "max_budget", "budget_duration",
             "default_api_key_tpm_limit", "default_api_key_rpm_limit", "max_file_size_mb",
             "use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices", "model_info",
-            "base_model", "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
+            "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
             "supports_system_message", "configurable_clientside_auth_params", "region_name",
             "auto_router_config_path", "auto_router_config",
             "auto_router_default_model", "auto_router_embedding_model", "litellm_trace_id", "cache",
@@ -205,7 +241,11 @@ enum Schema {
             KeySpec("max_tokens", .integer(1...1_000_000_000)),
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
-        ] + ignored("mode", "base_model", "tier", "max_output_tokens")
+            KeySpec("cache_read_input_token_cost", .number(price)),
+            KeySpec("cache_creation_input_token_cost", .number(price)),
+            KeySpec("base_model", .text),
+            KeySpec("mode", .text),
+        ] + ignored("tier", "max_output_tokens")
 
     private static let router: [KeySpec] =
         [
@@ -227,7 +267,10 @@ enum Schema {
             KeySpec("model_group_alias", .sectionMap(.groupAlias, shorthand: "model")),
             KeySpec("enable_tag_filtering", .boolean),
             KeySpec("default_max_parallel_requests", .integer(1...1_000_000)),
+            KeySpec("cache_kwargs", .section(.cacheArguments)),
         ]
+        + redisKeys.map { KeySpec("redis_" + $0.name, $0.type) }
+        + unused("redis_socket_timeout", note: waitsElsewhere)
         + unused(
             "retry_after",
             note: "when to retry follows from the failure and from the provider's own retry-after"
@@ -237,13 +280,8 @@ enum Schema {
             note: "allowed_fails holds for every kind of failure"
         )
         + unused(
-            "cache_responses", "cache_kwargs", "caching_groups", "client_ttl",
+            "cache_responses", "caching_groups", "client_ttl",
             note: "Junction keeps no answers"
-        )
-        + unused(
-            "redis_url", "redis_host", "redis_port", "redis_password", "redis_db", "redis_ssl",
-            "redis_username",
-            note: "each process counts usage for itself"
         )
         + unused(
             "default_litellm_params", "default_priority", "polling_interval",
@@ -264,13 +302,11 @@ enum Schema {
             KeySpec("content_policy_fallbacks", .fallbackList),
             KeySpec("allowed_fails", .integer(0...1_000_000)),
             KeySpec("ssl_verify", .boolean),
+            KeySpec("drop_params", .boolean),
         ]
         + unused(
-            "drop_params", note: "a call's parameters are sent as they are, whatever the provider takes"
-        )
-        + unused(
             "cache", "cache_params", "enable_caching_on_provider_specific_optional_params",
-            note: "Junction keeps no answers"
+            note: "Junction keeps no answers; usage is shared over router_settings' redis_host"
         )
         + unused(
             "set_verbose", "modify_params", "callbacks", "success_callback", "failure_callback",
@@ -333,7 +369,24 @@ enum Schema {
         KeySpec("drain_grace", .seconds(zero: true)),
         KeySpec("http2_to_providers", .boolean),
         KeySpec("allowed_api_bases", .textList),
+        KeySpec("shared_usage", .section(.sharedUsage)),
     ]
+
+    private static let sharedUsage: [KeySpec] = [
+        KeySpec("mode", .choice(SharedUsageConfiguration.Mode.allCases.map(\.rawValue))),
+        KeySpec("fail_closed", .boolean),
+        KeySpec("timeout", .seconds(zero: false)),
+    ]
+
+    private static let waitsElsewhere =
+        "how long a call waits for Redis is junction_settings' shared_usage.timeout"
+
+    private static let cacheArguments: [KeySpec] =
+        redisKeys
+        + unused("socket_timeout", "socket_connect_timeout", note: waitsElsewhere)
+        + unused(
+            "ttl", "default_in_memory_ttl", "default_in_redis_ttl", "redis_flush_size", "max_connections",
+            "health_check_interval", "socket_keepalive", "decode_responses", "similarity_threshold", "type")
 
     private static let strategyArguments: [KeySpec] =
         [

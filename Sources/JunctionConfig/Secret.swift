@@ -2,7 +2,9 @@
 // printed; there is one way out.
 
 /// A text that is never shown.
-public struct Secret: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     private let text: String
     /// Where the text came from, fit to be shown: `set` (it stands in the file) or `os.environ/NAME`.
     public let source: String

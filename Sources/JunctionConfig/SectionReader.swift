@@ -115,6 +115,8 @@ struct SectionReader {
                 nodes.enumerated().map { index, node in read(node, as: section, path: "\(path)[\(index)]") })
         case .sectionMap(let section, let shorthand):
             return sectionMap(node, path, section, shorthand: shorthand)
+        case .nodeList:
+            return nodeList(node, path)
         case .object:
             guard case .mapping = node.content else { return wrong(node, path, "a mapping") }
             return json(node, path).map { .json($0) }
@@ -181,6 +183,55 @@ struct SectionReader {
             }
         }
         return .fallbacks(rules)
+    }
+
+    private mutating func nodeList(_ node: YAMLNode, _ path: String) -> Entry.Content? {
+        guard case .sequence(let items) = node.content, !items.isEmpty else {
+            return wrong(node, path, "a list of servers, each HOST:PORT")
+        }
+        var nodes: [HostAndPort] = []
+        for (index, item) in items.enumerated() {
+            let path = "\(path)[\(index)]"
+            guard let parts = nodeParts(item, path) else { continue }
+            let port = parts.port.map { Int($0) ?? 0 }
+            if hostFault(parts.host) != nil || port.map({ !(1...65535).contains($0) }) ?? false {
+                report.error(
+                    Place(position: item.position, path: path),
+                    "Expected a host and a port from 1 to 65535, as in localhost:6379.")
+            }
+            nodes.append(HostAndPort(host: parts.host, port: port))
+        }
+        return .nodes(nodes)
+    }
+
+    /// Host and port of one server, in whichever form they stand.
+    private mutating func nodeParts(_ node: YAMLNode, _ path: String) -> (host: String, port: String?)? {
+        switch node.content {
+        case .scalar:
+            guard let text = text(node, path, expecting: "HOST:PORT")?.text else { return nil }
+            guard let colon = text.lastIndex(of: ":") else { return (text, nil) }
+            let host = text[..<colon].trimmingPrefix("[")
+            return (
+                String(host.hasSuffix("]") ? host.dropLast() : host),
+                String(text[text.index(after: colon)...])
+            )
+        case .sequence(let items):
+            let texts = items.compactMap { text($0, path, expecting: "a host or a port")?.text }
+            guard texts.count == items.count, (1...2).contains(texts.count) else {
+                return wrong(node, path, "[HOST, PORT]")
+            }
+            return (texts[0], texts.dropFirst().first)
+        case .mapping(let pairs):
+            var parts: [String: String] = [:]
+            for pair in pairs {
+                guard ["host", "port"].contains(pair.key),
+                    let text = text(pair.value, "\(path).\(pair.key)", expecting: "a text")?.text
+                else { return wrong(node, path, "the keys host and port") }
+                parts[pair.key] = text
+            }
+            guard let host = parts["host"] else { return wrong(node, path, "the keys host and port") }
+            return (host, parts["port"])
+        }
     }
 
     private mutating func secretMap(_ node: YAMLNode, _ path: String) -> Entry.Content? {

@@ -62,6 +62,10 @@ public struct DeploymentConfiguration: Sendable {
     public var apiBase: String
     /// Nil: the provider is called without a key.
     public var apiKey: Secret?
+    /// Signs requests where there is no key; nil: they are not signed.
+    public var amazon: AmazonSettings?
+    /// Fetches tokens where there is no key; nil: there are none.
+    public var entra: EntraSettings?
     public var apiVersion: String?
     public var organization: String?
     /// Sent with each request, beside what the provider's wire format needs.
@@ -72,9 +76,21 @@ public struct DeploymentConfiguration: Sendable {
     public var extraBodyJSON: String?
     /// Not nil: answered inside the service, no provider is called.
     public var mock: MockSettings?
+    /// What its tokens cost: as configured, else by the table.
+    public var prices = TokenPrices()
+    /// What the table says of its model.
+    public var facts: ModelFacts?
+    /// What becomes of its calls' parameters.
+    public var rules: ParameterRules
 
     /// The provider as answers and tables name it.
     public var providerName: String { mock == nil ? provider.name : "mock" }
+
+    /// Where what signs in comes from, fit to be shown.
+    var keySource: String {
+        apiKey?.source ?? amazon?.accessKeyID.source ?? entra?.clientSecret.source
+            ?? extraHeaders.first { $0.name.lowercased() == "authorization" }?.value.source ?? "none"
+    }
 
     public init(id: String, modelGroup: String, provider: ProviderSpec, model: String, apiBase: String) {
         self.id = id
@@ -82,7 +98,26 @@ public struct DeploymentConfiguration: Sendable {
         self.provider = provider
         self.model = model
         self.apiBase = apiBase
+        rules = ParameterRules(provider: provider, model: model)
     }
+}
+
+/// Whose signature goes with requests to Amazon.
+public struct AmazonSettings: Sendable {
+    public var accessKeyID: Secret
+    public var secretAccessKey: Secret
+    /// For keys that are lent for some hours.
+    public var sessionToken: Secret?
+    public var region: String
+}
+
+/// Where tokens of Microsoft's Entra ID come from, for Azure.
+public struct EntraSettings: Sendable, Hashable {
+    public var tokenURL: String
+    public var clientID: String
+    public var clientSecret: Secret
+    /// What the tokens are good for.
+    public var scope: String
 }
 
 /// How a mock deployment answers.

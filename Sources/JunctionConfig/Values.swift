@@ -16,12 +16,19 @@ struct Entry {
         case section(Values)
         case sections([Values])
         case sectionMap([(name: LocatedText, values: Values)])
+        case nodes([HostAndPort])
         case json(String)
     }
 
     var content: Content
     /// The place of the value, not of its key.
     var place: Place
+}
+
+/// A server by its name or address.
+struct HostAndPort {
+    var host: String
+    var port: Int?
 }
 
 /// Model groups that stand in for another.
@@ -87,6 +94,9 @@ struct Values {
     }
     func sectionMap(_ key: String) -> [(name: LocatedText, values: Values)]? {
         if case .sectionMap(let pairs)? = self[key]?.content { pairs } else { nil }
+    }
+    func nodes(_ key: String) -> [HostAndPort]? {
+        if case .nodes(let nodes)? = self[key]?.content { nodes } else { nil }
     }
     func json(_ key: String) -> String? {
         if case .json(let text)? = self[key]?.content { text } else { nil }

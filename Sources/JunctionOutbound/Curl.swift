@@ -77,6 +77,8 @@ final class CurlAddress {
         (part(CURLUPART_PATH) ?? "/") + (part(CURLUPART_QUERY).map { "?\($0)" } ?? "")
     }
 
+    var path: String { part(CURLUPART_PATH) ?? "/" }
+
     private func part(_ part: CURLUPart, _ flags: Int32 = 0) -> String? {
         var text: UnsafeMutablePointer<CChar>?
         guard curl_url_get(parsed, part, &text, UInt32(flags)) == CURLUE_OK, let text else { return nil }
@@ -248,6 +250,8 @@ final class CurlHandle: CurlEasy {
     private var body = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     /// libcurl points into it.
     private let headers: CurlHeaders
+    /// Header lines of the transfer under way alone, and those of the endpoint behind them.
+    private var extraHeaders: [UnsafeMutablePointer<curl_slist>] = []
     private var carried: CurlTransfer?
     override var transfer: CurlTransfer? {
         get { carried }
@@ -266,7 +270,10 @@ final class CurlHandle: CurlEasy {
         setDataCallbacks()
     }
 
-    deinit { body.deallocate() }
+    deinit {
+        removeExtraHeaders()
+        body.deallocate()
+    }
 
     private func setDataCallbacks() {
         let me = Unmanaged.passUnretained(self as CurlEasy).toOpaque()
@@ -287,6 +294,28 @@ final class CurlHandle: CurlEasy {
                 case .refuse, nil: return 0
                 }
             }, me)
+    }
+
+    /// Puts header lines before the endpoint's, for the next transfer alone.
+    func load(headers lines: [String]) {
+        if lines.isEmpty && extraHeaders.isEmpty { return }
+        removeExtraHeaders()
+        var list = headers.list
+        for line in lines {
+            let item = UnsafeMutablePointer<curl_slist>.allocate(capacity: 1)
+            item.initialize(to: curl_slist(data: strdup(line), next: list))
+            extraHeaders.append(item)
+            list = item
+        }
+        set(CURLOPT_HTTPHEADER, pointer: list)
+    }
+
+    private func removeExtraHeaders() {
+        for item in extraHeaders {
+            free(item.pointee.data)
+            item.deallocate()
+        }
+        extraHeaders.removeAll(keepingCapacity: true)
     }
 
     /// Copies what is to be sent next.

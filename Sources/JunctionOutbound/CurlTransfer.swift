@@ -152,9 +152,13 @@ final class CurlTransfers {
         }
     }
 
-    func send(to endpoint: HTTPEndpoint, body: Span<UInt8>, handler: any HTTPHandler) -> HTTPTransfer {
+    /// - Parameter lines: of the head, for this request alone.
+    func send(
+        to endpoint: HTTPEndpoint, lines: [String], body: Span<UInt8>, handler: any HTTPHandler
+    ) -> HTTPTransfer {
         let handle = endpoint.takeHandle(sockets: driver.sockets, share: client.share)
         handle.load(body)
+        handle.load(headers: lines)
         let transfer = CurlTransfer(
             transfers: self, client: client, endpoint: endpoint, handle: handle, handler: handler)
         handle.transfer = transfer

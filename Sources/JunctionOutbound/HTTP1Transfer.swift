@@ -11,12 +11,17 @@ final class HTTP1Transfer: HTTPTransfer {
     /// Kept connections that may break under it before it fails.
     @exclusivity(unchecked) var triesLeft = 3
 
-    init(pool: HTTP1Pool, endpoint: HTTPEndpoint, body: Span<UInt8>, handler: any HTTPHandler) {
+    /// - Parameter lines: of the head, for this request alone.
+    init(
+        pool: HTTP1Pool, endpoint: HTTPEndpoint, lines: [String], body: Span<UInt8>, handler: any HTTPHandler
+    ) {
         self.pool = pool
         let client = pool.client
         let head = endpoint.head
-        let request = client.memory.take(head.count + RequestHead.lengthBytesMax + body.count)
-        let headBytes = head.write(bodyBytes: body.count, to: request.baseAddress!)
+        let lineBytes = lines.reduce(0) { $0 + 2 + $1.utf8.count }
+        let request = client.memory.take(
+            head.count + RequestHead.lengthBytesMax + lineBytes + body.count)
+        let headBytes = head.write(bodyBytes: body.count, lines: lines, to: request.baseAddress!)
         body.withUnsafeBytes { body in
             if let start = body.baseAddress {
                 (request.baseAddress! + headBytes).copyMemory(from: start, byteCount: body.count)
@@ -76,8 +81,9 @@ final class RequestHead {
         bytes = Array(lines.joined(separator: "\r\n").utf8)
     }
 
-    /// Writes the head of a request with a body of so many bytes; returns how many it has itself.
-    func write(bodyBytes: Int, to destination: UnsafeMutableRawPointer) -> Int {
+    /// Writes the head of a request with a body of so many bytes and with further lines; returns how many
+    /// bytes it has itself.
+    func write(bodyBytes: Int, lines: [String], to destination: UnsafeMutableRawPointer) -> Int {
         bytes.withUnsafeBytes { destination.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         var digits = 1
         var rest = bodyBytes / 10
@@ -91,7 +97,15 @@ final class RequestHead {
                 of: UInt8(ascii: "0") + UInt8(rest % 10), toByteOffset: place, as: UInt8.self)
             rest /= 10
         }
-        let end = bytes.count + digits
+        var end = bytes.count + digits
+        for line in lines {
+            destination.storeBytes(of: UInt16(0x0a0d).littleEndian, toByteOffset: end, as: UInt16.self)
+            end += 2
+            for byte in line.utf8 {
+                destination.storeBytes(of: byte, toByteOffset: end, as: UInt8.self)
+                end += 1
+            }
+        }
         destination.storeBytes(of: UInt32(0x0a0d_0a0d).littleEndian, toByteOffset: end, as: UInt32.self)
         return end + 4
     }

@@ -51,10 +51,21 @@ public final class HTTPClient {
     }
 
     /// POSTs `body` to `endpoint`, at the latest at the end of this turn. The body is copied.
-    public func send(to endpoint: HTTPEndpoint, body: Span<UInt8>, handler: any HTTPHandler) -> HTTPTransfer {
-        if endpoint.mayMultiplex { return transfersByCurl.send(to: endpoint, body: body, handler: handler) }
+    ///
+    /// - Parameter authorization: the field of that name, for this request alone; must be fit for one line.
+    public func send(
+        to endpoint: HTTPEndpoint, body: Span<UInt8>, authorization: String? = nil,
+        handler: any HTTPHandler
+    ) -> HTTPTransfer {
+        var lines: [String] = []
+        if let authorization { lines.append("Authorization: \(authorization)") }
+        if endpoint.isSigned { lines += endpoint.signature(of: body, at: loop.secondsSince1970) }
+        if endpoint.mayMultiplex {
+            return transfersByCurl.send(to: endpoint, lines: lines, body: body, handler: handler)
+        }
         let pool = pool(for: endpoint)
-        let transfer = HTTP1Transfer(pool: pool, endpoint: endpoint, body: body, handler: handler)
+        let transfer = HTTP1Transfer(
+            pool: pool, endpoint: endpoint, lines: lines, body: body, handler: handler)
         pool.carry(transfer)
         return transfer
     }

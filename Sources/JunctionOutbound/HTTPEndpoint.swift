@@ -41,15 +41,18 @@ public final class HTTPEndpoint {
     /// Whether libcurl may find that the provider speaks HTTP/2.
     let mayMultiplex: Bool
     var pool: HTTP1Pool?
+    private let signer: AWSSigner?
     private(set) var idle: [CurlHandle] = []
 
-    /// - Parameter headers: sent as they are, beside `Content-Type: application/json` unless they have their
-    ///   own.
+    /// - Parameters:
+    ///   - headers: sent as they are, beside `Content-Type: application/json` unless they have their own.
+    ///   - signing: who signs each request; nil: nobody.
     /// - Throws: `.invalidEndpoint` when the URL is not an absolute http or https one, or has user
     ///   information or a fragment, or when a header could not be sent as one line. The message quotes no
     ///   value.
     public init(
-        url: String, headers: [(String, String)], options: HTTPOptions = HTTPOptions()
+        url: String, headers: [(String, String)], options: HTTPOptions = HTTPOptions(),
+        signing: AWSCredentials? = nil
     ) throws(HTTPFailure) {
         self.options = options
         address = try CurlAddress(url)
@@ -70,6 +73,11 @@ public final class HTTPEndpoint {
         self.headers = CurlHeaders(lines)
         let host = headers.first { $0.0.lowercased() == "host" }?.1
         head = RequestHead(path: address.pathAndQuery, host: host ?? address.host, fields: fields)
+        let contentType = headers.first { $0.0.lowercased() == "content-type" }?.1
+        signer = signing.map { [address] in
+            AWSSigner(
+                $0, host: address.host, path: address.path, contentType: contentType ?? "application/json")
+        }
     }
 
     /// What every request says unless the endpoint's own headers do.
@@ -80,7 +88,13 @@ public final class HTTPEndpoint {
         return own.filter { name, _ in !headers.contains { $0.0.lowercased() == name.lowercased() } }
     }
 
-    private static func line(name: String, value: String) throws(HTTPFailure) -> String {
+    /// The header lines that a request with that body has alone.
+    func signature(of body: Span<UInt8>, at time: Int64) -> [String] {
+        signer?.lines(body: body, at: time) ?? []
+    }
+    var isSigned: Bool { signer != nil }
+
+    static func line(name: String, value: String) throws(HTTPFailure) -> String {
         let isName = !name.isEmpty && name.utf8.allSatisfy { isTokenByte($0) }
         guard isName else { throw HTTPFailure(.invalidEndpoint, message: "a header's name is not one") }
         guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }) else {

@@ -22,7 +22,7 @@ public final class RedisClient {
     private static let attemptsMax = 8
 
     public private(set) var state = State.connecting
-    /// Called after each change of `state`.
+    /// Called after each change of `state` from then on; what `init` made of it is there to be read.
     public var onStateChange: ((State) -> Void)?
 
     private let loop: EventLoop
@@ -30,7 +30,7 @@ public final class RedisClient {
     private let jitter: () -> Double
     private let tls: TLSContext?
     /// Those of the configuration, in its order; then, in a cluster, those that redirections named.
-    private var links: [RedisLink] = []
+    private(set) var links: [RedisLink] = []
     private let configuredCount: Int
     private var isCluster: Bool
     /// In a cluster: who has a slot, as far as redirections told.
@@ -60,13 +60,21 @@ public final class RedisClient {
         } else {
             links = options.addresses.map(link(to:))
         }
+        state = stateOfAll
+    }
+
+    /// A cluster lives as long as one node does.
+    private var stateOfAll: State {
+        let states = links.map(\.state)
+        if states.contains(.ready) { return .ready }
+        return states.contains(.connecting) ? .connecting : states.first ?? state
     }
 
     private func link(to address: RedisAddress) -> RedisLink {
         let setup = RedisConnection.Setup(
             address: address, credentials: options.credentials, database: options.database,
             clientName: options.clientName, tls: tls, mustBeMaster: options.sentinels != nil,
-            timeout: options.timeout, connectTimeout: options.connectTimeout)
+            timeout: options.timeout, connectTimeout: options.connectTimeout, idleTime: options.idleTime)
         return RedisLink(
             loop: loop, setup: setup, sentinels: options.sentinels, jitter: jitter, owner: self)
     }
@@ -102,8 +110,7 @@ public final class RedisClient {
         _ write: (inout RedisCommand) -> Void
     ) {
         command.clear()
-        command.append("EVALSHA")
-        command.append(script.sha1)
+        command.append(script)
         command.append(keyCount)
         write(&command)
         deliver(RedisCall(completion: completion, script: script))
@@ -156,11 +163,7 @@ public final class RedisClient {
 extension RedisClient: RedisLinkOwner {
     func changed(_ link: RedisLink) {
         guard state != .closed else { return }
-        let states = links.map(\.state)
-        let new =
-            states.contains(.ready)
-            ? .ready : states.contains(.connecting) ? .connecting : links.first?.state ?? state
-        // A cluster lives as long as one node does.
+        let new = stateOfAll
         if new != state {
             state = new
             onStateChange?(new)

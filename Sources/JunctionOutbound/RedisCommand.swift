@@ -34,8 +34,14 @@ public struct RedisCommand {
         end()
     }
 
+    /// EVALSHA and the script's name, made once.
+    mutating func append(_ script: RedisScript) {
+        argumentCount += 2
+        bytes.append(contentsOf: script.call)
+    }
+
     public mutating func append(_ number: Int) {
-        begin(byteCount: digitCount(number))
+        begin(byteCount: digitCount(number.magnitude) + (number < 0 ? 1 : 0))
         appendDecimal(number, to: &bytes)
         end()
     }
@@ -79,16 +85,19 @@ public final class RedisScript: Sendable {
     public let text: String
     /// In hexadecimal, as EVALSHA wants it.
     public let sha1: String
+    /// How a call of it begins.
+    fileprivate let call: [UInt8]
 
     public init(_ text: String) {
         self.text = text
         sha1 = sha1Hexadecimal(text)
+        call = Array("$7\r\nEVALSHA\r\n$40\r\n\(sha1)\r\n".utf8)
     }
 }
 
-private func digitCount(_ number: Int) -> Int {
-    var count = number < 0 ? 2 : 1
-    var rest = number.magnitude
+private func digitCount(_ number: UInt) -> Int {
+    var count = 1
+    var rest = number
     while rest >= 10 {
         rest /= 10
         count += 1
@@ -99,11 +108,12 @@ private func digitCount(_ number: Int) -> Int {
 /// Appends a number in decimal.
 func appendDecimal(_ number: Int, to bytes: inout [UInt8]) {
     if number < 0 { bytes.append(UInt8(ascii: "-")) }
-    let start = bytes.count
     var rest = number.magnitude
-    repeat {
-        bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
-        rest /= 10
-    } while rest > 0
-    bytes[start...].reverse()
+    var unit = UInt(1)
+    while rest / unit >= 10 { unit *= 10 }
+    while unit > 0 {
+        bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / unit))
+        rest %= unit
+        unit /= 10
+    }
 }

@@ -1,5 +1,5 @@
-// One connection to one Redis server, from the first packet to the last: it encrypts, signs in, sends what came
-// in a turn of the loop by one write, and matches replies to commands. It does not come back once it has ended.
+// One connection to one Redis server, from the first packet to the last: it encrypts, signs in, sends what
+// came in a turn of the loop by one write, and matches replies to commands. It does not come back.
 import Glibc
 import JunctionTransport
 
@@ -27,6 +27,7 @@ final class RedisConnection: Flushable {
         var mustBeMaster = false
         var timeout: Duration
         var connectTimeout: Duration
+        var idleTime: Duration
     }
 
     private enum Phase { case connecting, encrypting, signingIn, ready, ended }
@@ -44,7 +45,7 @@ final class RedisConnection: Flushable {
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 * 1024, alignment: 16)
     /// Commands as they are sent, from the first unanswered one on.
     private var output: [UInt8] = []
-    /// Of `output`, what is answered already, and what is written.
+    /// Of `output`, what is done with, and what is written.
     private var answeredEnd = 0
     private var writtenEnd = 0
     private var isDirty = false
@@ -55,7 +56,7 @@ final class RedisConnection: Flushable {
     /// Scripts loaded here, and which command did it.
     private var loads: [String: Int] = [:]
     private var steps: ArraySlice<Step> = []
-    private var signIn: ArraySlice<UInt8> = []
+    private var signIn: [UInt8] = []
     private var deadline: Timer?
     private var connectDeadline: Timer?
     private(set) var bytesReadAt: ContinuousClock.Instant
@@ -68,7 +69,8 @@ final class RedisConnection: Flushable {
         deadline = loop.schedule(after: setup.timeout) { [unowned self] in giveUpLate() }
         deadline?.cancel()
         connectDeadline = loop.schedule(after: setup.connectTimeout) { [unowned self] in
-            end(RedisFailure(.unavailable, "\(setup.address) did not answer in \(setup.connectTimeout)"))
+            let what = phase == .encrypting ? "did not agree on TLS" : "did not answer"
+            end(RedisFailure(.unavailable, "\(setup.address) \(what) in \(setup.connectTimeout)"))
         }
     }
 
@@ -148,7 +150,7 @@ final class RedisConnection: Flushable {
         if setup.database != 0 { add(.select, ["SELECT", .integer(setup.database)]) }
         if setup.mustBeMaster { add(.role, ["ROLE"]) }
         add(.ping, ["PING"])
-        signIn = bytes[...]
+        signIn = bytes
         self.steps = steps[...]
         write()
     }
@@ -161,8 +163,20 @@ final class RedisConnection: Flushable {
         phase = .ready
         connectDeadline?.cancel()
         signIn = []
+        dropGivenUp()
         markDirty()
         owner?.becameReady(self)
+    }
+
+    /// What nobody waits for any more, before anything is sent.
+    private func dropGivenUp() {
+        while let first = queue.first, first.isGivenUp {
+            _ = queue.popFirst()
+            answeredCount += 1
+            answeredEnd += first.byteCount
+        }
+        writtenEnd = answeredEnd
+        forgetAnswered()
     }
 
     private func failure(of step: Step, _ reply: RedisValue) -> RedisFailure? {
@@ -233,12 +247,12 @@ final class RedisConnection: Flushable {
         switch phase {
         case .signingIn:
             while !signIn.isEmpty {
-                guard let count = write(signIn) else { return }
+                guard let count = write(signIn, from: 0) else { return }
                 signIn.removeFirst(count)
             }
         case .ready:
             while writtenEnd < output.count {
-                guard let count = write(output[writtenEnd...]) else { return }
+                guard let count = write(output, from: writtenEnd) else { return }
                 writtenEnd += count
             }
         case .connecting, .encrypting, .ended: return
@@ -247,9 +261,9 @@ final class RedisConnection: Flushable {
     }
 
     /// Nil: nothing more can be written now.
-    private func write(_ bytes: ArraySlice<UInt8>) -> Int? {
+    private func write(_ bytes: [UInt8], from start: Int) -> Int? {
         writeCount += 1
-        switch bytes.withUnsafeBytes({ socket!.write($0) }) {
+        switch bytes.withUnsafeBytes({ socket!.write(UnsafeRawBufferPointer(rebasing: $0[start...])) }) {
         case .moved(let count): return count
         case .mustWait: return nil
         case .ended(let message):

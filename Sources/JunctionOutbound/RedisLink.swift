@@ -12,10 +12,6 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     /// The least and the most that the pause before another attempt is drawn from.
     private static let firstPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(5)
-    /// Silence after which the server is asked for a sign of life.
-    private static let idleTime = Duration.seconds(5)
-    /// Time after which the sentinels are asked whether the master is still the same.
-    private static let masterCheckTime = Duration.seconds(10)
 
     private let loop: EventLoop
     private var setup: RedisConnection.Setup
@@ -45,7 +41,7 @@ final class RedisLink: RedisConnectionOwner, Flushable {
         self.jitter = jitter
         self.owner = owner
         masterCheckedAt = loop.now
-        timer = loop.schedule(after: Self.idleTime) { [unowned self] in timerFired() }
+        timer = loop.schedule(after: setup.idleTime) { [unowned self] in timerFired() }
         connect()
     }
 
@@ -100,9 +96,7 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     private func connect() {
         attempts += 1
         guard let sentinels else { return open() }
-        masterCheckedAt = loop.now
-        search = RedisMasterSearch(loop: loop, sentinels: sentinels, setup: setup) { [unowned self] result in
-            search = nil
+        search(sentinels) { [unowned self] result in
             switch result {
             case .success(let address):
                 setup.address = address
@@ -110,6 +104,19 @@ final class RedisLink: RedisConnectionOwner, Flushable {
             case .failure(let failure): failed(failure)
             }
         }
+    }
+
+    private func search(
+        _ sentinels: RedisSentinels, then: @escaping (Result<RedisAddress, RedisFailure>) -> Void
+    ) {
+        masterCheckedAt = loop.now
+        let search = RedisMasterSearch(loop: loop, sentinels: sentinels, setup: setup) {
+            [unowned self] result in
+            self.search = nil
+            then(result)
+        }
+        self.search = search
+        search.begin()
     }
 
     private func open() {
@@ -121,7 +128,7 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     func becameReady(_ connection: RedisConnection) {
         circuit = RedisCircuit()
         readyAt = loop.now
-        timer?.reschedule(after: Self.idleTime)
+        timer?.reschedule(after: setup.idleTime)
         become(.ready)
     }
 
@@ -143,7 +150,8 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     ) -> Bool {
         if refusal.hasPrefix("READONLY"), setup.mustBeMaster {
             // It was the master once. The command fails; those that follow go to the new master.
-            call.completion?(.failure(RedisFailure(.unavailable, "\(setup.address) is not the master any more")))
+            call.completion?(
+                .failure(RedisFailure(.unavailable, "\(setup.address) is not the master any more")))
             connection.end(RedisFailure(.unavailable, "\(setup.address) is not the master any more"))
             return true
         }
@@ -176,10 +184,10 @@ final class RedisLink: RedisConnectionOwner, Flushable {
             if search == nil { connect() }
             return
         }
-        timer?.reschedule(after: Self.idleTime)
+        timer?.reschedule(after: setup.idleTime)
         guard connection.isReady else { return }
-        if loop.now - connection.bytesReadAt >= Self.idleTime { ping() }
-        if sentinels != nil, loop.now - masterCheckedAt >= Self.masterCheckTime { checkMaster() }
+        if loop.now - connection.bytesReadAt >= setup.idleTime { ping() }
+        if sentinels != nil, loop.now - masterCheckedAt >= setup.idleTime * 2 { checkMaster() }
     }
 
     private func ping() {
@@ -191,9 +199,7 @@ final class RedisLink: RedisConnectionOwner, Flushable {
     /// A master that is cut off from its sentinels does not know that it was replaced.
     private func checkMaster() {
         guard let sentinels, search == nil else { return }
-        masterCheckedAt = loop.now
-        search = RedisMasterSearch(loop: loop, sentinels: sentinels, setup: setup) { [unowned self] result in
-            search = nil
+        search(sentinels) { [unowned self] result in
             guard case .success(let address) = result, address != setup.address else { return }
             connection?.end(RedisFailure(.connectionLost, "\(address) is the master now"))
         }

@@ -27,6 +27,9 @@ public struct RedisOptions: Sendable {
     public var timeout: Duration = .milliseconds(50)
     /// Most time until a connection is made, encrypted and signed in.
     public var connectTimeout: Duration = .seconds(1)
+    /// Silence after which the server is asked for a sign of life. After twice as long, sentinels are asked
+    /// whether the master is still the same.
+    public var idleTime: Duration = .seconds(5)
     /// What `CLIENT LIST` calls us.
     public var clientName = "junction"
 

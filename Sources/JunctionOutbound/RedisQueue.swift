@@ -50,6 +50,8 @@ struct RedisQueue {
         return first
     }
 
+    var first: UnansweredCommand? { head < entries.count ? entries[head] : nil }
+
     /// When the next one is late; nil: none is waited for.
     var nextDeadline: ContinuousClock.Instant? {
         lateEnd < entries.count ? entries[lateEnd].deadline : nil

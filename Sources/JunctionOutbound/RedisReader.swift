@@ -27,7 +27,8 @@ final class RedisReader {
 
     /// Takes bytes; what they complete comes from `next`.
     func feed(_ bytes: UnsafeRawBufferPointer) throws(RedisProtocolError) {
-        let result = redisReaderFeed(reader, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+        let result = redisReaderFeed(
+            reader, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
         guard result == REDIS_OK else { throw error() }
     }
 

@@ -24,8 +24,10 @@ final class RedisMasterSearch: RedisConnectionOwner {
         serviceName = sentinels.serviceName
         rest = sentinels.addresses[...]
         self.completion = completion
-        askNext(RedisFailure(.unavailable, "no sentinel is configured"))
     }
+
+    /// Once; the completion may be called before it returns.
+    func begin() { askNext(RedisFailure(.unavailable, "no sentinel is configured")) }
 
     /// The completion is not called any more.
     func cancel() {

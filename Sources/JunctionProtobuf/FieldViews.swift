@@ -55,6 +55,13 @@ public struct Text: FieldElement {
         }
     }
 
+    /// How many of its bytes are not ASCII.
+    public var countOfNonASCII: Int {
+        var sum = 0
+        for index in 0..<count { sum &+= Int(UInt8(bitPattern: pointer[index]) >> 7) }
+        return sum
+    }
+
     @inlinable public static func == (text: Text, literal: StaticString) -> Bool {
         text.count == literal.utf8CodeUnitCount && memcmp(text.pointer, literal.utf8Start, text.count) == 0
     }

@@ -29,12 +29,30 @@ extension Adapter {
     ///   - isStreaming: whether the answer shall come piece by piece, for providers that have two endpoints.
     public func url(base: String, model: String, apiVersion: String?, isStreaming: Bool) -> String {
         switch self {
-        case .openAI(let quirks): openAIURL(base: base, quirks: quirks)
-        case .azure: azureURL(base: base, deployment: model, apiVersion: apiVersion)
+        case .openAI(let quirks): openAIURL(base: base, quirks: quirks, endpoint: "chat/completions")
+        case .azure:
+            azureURL(base: base, deployment: model, apiVersion: apiVersion, endpoint: "chat/completions")
         case .anthropic: anthropicURL(base: base)
-        case .cohere: cohereURL(base: base)
-        case .gemini: geminiURL(base: base, model: model, isStreaming: isStreaming)
-        case .bedrock: bedrockURL(base: base, model: model, isStreaming: isStreaming)
+        case .cohere: cohereURL(base: base, endpoint: "chat")
+        case .gemini:
+            geminiURL(
+                base: base, model: model,
+                method: isStreaming ? "streamGenerateContent?alt=sse" : "generateContent")
+        case .bedrock:
+            bedrockURL(base: base, model: model, operation: isStreaming ? "converse-stream" : "converse")
+        }
+    }
+
+    /// Where to POST texts that shall become embeddings; nil: the wire format has no such thing. Parameters
+    /// as for a completion.
+    public func embeddingURL(base: String, model: String, apiVersion: String?) -> String? {
+        switch self {
+        case .openAI(let quirks): openAIURL(base: base, quirks: quirks, endpoint: "embeddings")
+        case .azure: azureURL(base: base, deployment: model, apiVersion: apiVersion, endpoint: "embeddings")
+        case .anthropic: nil
+        case .cohere: cohereURL(base: base, endpoint: "embed")
+        case .gemini: geminiURL(base: base, model: model, method: "batchEmbedContents")
+        case .bedrock: bedrockURL(base: base, model: model, operation: "invoke")
         }
     }
 

@@ -16,6 +16,8 @@ public final class AnswerReader {
         case delta(JunctionV1.StreamResponse.View, hasContent: Bool)
         /// The whole answer.
         case complete(JunctionV1.CompleteResponse.View)
+        /// The embeddings that were asked for, as many as there were texts.
+        case embeddings(JunctionV1.EmbedResponse.View)
         /// Tokens used so far; a later one replaces an earlier.
         case usage(TokenUsage)
         /// The answer ended as it should; the last event.
@@ -37,12 +39,16 @@ public final class AnswerReader {
     }
 
     private static let bodyBytesMax = 16 << 20
+    /// Vectors are long, and there may be thousands.
+    private static let embeddingBytesMax = 96 << 20
     /// An error's body is read as far as this; what is behind tells nothing.
     private static let errorBytesMax = 64 << 10
 
     private let json: JSONReader
     @exclusivity(unchecked) private var adapter = Adapter.openAI([])
     @exclusivity(unchecked) private var isStreaming = false
+    /// How many embeddings are awaited; nil: a completion is.
+    @exclusivity(unchecked) private var embeddingCount: Int?
     @exclusivity(unchecked) private var state = State.waiting
     @exclusivity(unchecked) private var isEnded = false
     @exclusivity(unchecked) private var status = 0
@@ -62,9 +68,13 @@ public final class AnswerReader {
     public init(json: JSONReader = JSONReader()) { self.json = json }
 
     /// Forgets the attempt before and awaits an answer of another.
-    public func reset(adapter: Adapter, isStreaming: Bool) {
+    ///
+    /// - Parameter embeddingCount: how many texts were sent to become embeddings; nil: a completion was
+    ///   asked for.
+    public func reset(adapter: Adapter, isStreaming: Bool, embeddingCount: Int? = nil) {
         self.adapter = adapter
         self.isStreaming = isStreaming
+        self.embeddingCount = embeddingCount
         state = .waiting
         isEnded = false
         status = 0
@@ -99,7 +109,7 @@ public final class AnswerReader {
             case .frames: frames.append(bytes)
             case .whole:
                 let room = max(
-                    0, (isSuccess ? AnswerReader.bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
+                    0, (isSuccess ? bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
                 body.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(room)))
             }
         }
@@ -107,6 +117,10 @@ public final class AnswerReader {
 
     /// The body is complete, as far as HTTP can tell.
     public func end() { isEnded = true }
+
+    private var bodyBytesMax: Int {
+        embeddingCount == nil ? AnswerReader.bodyBytesMax : AnswerReader.embeddingBytesMax
+    }
 
     private var isSuccess: Bool { (200..<300).contains(status) }
 
@@ -148,7 +162,7 @@ public final class AnswerReader {
         case .events: return try readEvent(in: arena)
         case .frames: return try readFrame(in: arena)
         case .whole, .waiting:
-            if body.count > AnswerReader.bodyBytesMax { throw .malformed("is longer than 16 MiB") }
+            if body.count > bodyBytesMax { throw .malformed("is too long to be read") }
             guard isEnded else { return false }
             piece = try wholeAnswer(in: arena)
             return true
@@ -159,14 +173,14 @@ public final class AnswerReader {
         guard isSuccess else { throw .error(errorAnswer()) }
         if body.count == 0 { throw isStreaming ? .cut : .malformed("is empty") }
         guard let value = json.read(body.bytes) else { throw .malformed("is not JSON") }
+        if let embeddingCount { return try embeddings(value, count: embeddingCount, in: arena) }
         switch adapter {
         case .openAI, .azure:
             return isStreaming
                 ? try openAI.read(answer: value, in: arena) : try readOpenAIAnswer(value, in: arena)
         case .anthropic:
             let answer = try readAnthropicAnswer(value, in: arena)
-            if isStreaming { throw .malformed("is not a stream") }
-            return answer
+            return isStreaming ? try answer.asPieceOfStream(in: arena) : answer
         case .cohere:
             return isStreaming
                 ? try cohere.read(answer: value, in: arena) : try readCohereAnswer(value, in: arena)
@@ -175,8 +189,19 @@ public final class AnswerReader {
                 ? try gemini.read(answer: value, in: arena) : try readGeminiAnswer(value, in: arena)
         case .bedrock:
             let answer = try readBedrockAnswer(value, in: arena)
-            if isStreaming { throw .malformed("is not a stream") }
-            return answer
+            return isStreaming ? try answer.asPieceOfStream(in: arena) : answer
+        }
+    }
+
+    private func embeddings(_ value: JSONValue, count: Int, in arena: Arena) throws(AnswerProblem)
+        -> AnswerPiece
+    {
+        switch adapter {
+        case .openAI, .azure: try readOpenAIEmbeddings(value, count: count, in: arena)
+        case .cohere: try readCohereEmbeddings(value, count: count, in: arena)
+        case .gemini: try readGeminiEmbeddings(value, count: count, in: arena)
+        case .bedrock: try readBedrockEmbeddings(value, count: count, in: arena)
+        case .anthropic: throw .malformed("has no embeddings")
         }
     }
 
@@ -247,6 +272,7 @@ public final class AnswerReader {
 /// What one event of a stream, or a whole answer, comes to.
 struct AnswerPiece {
     var answer: JunctionV1.CompleteResponse.View?
+    var embeddings: JunctionV1.EmbedResponse.View?
     var delta: JunctionV1.StreamResponse.View?
     var hasContent = false
     var usage: TokenUsage?
@@ -258,6 +284,10 @@ struct AnswerPiece {
         if let answer {
             self.answer = nil
             return .complete(answer)
+        }
+        if let embeddings {
+            self.embeddings = nil
+            return .embeddings(embeddings)
         }
         if let delta {
             self.delta = nil
@@ -272,6 +302,43 @@ struct AnswerPiece {
             return .finished
         }
         return nil
+    }
+}
+
+extension AnswerPiece {
+    /// A whole answer that came where a stream was asked for, as proxies send it.
+    fileprivate func asPieceOfStream(in arena: Arena) throws(AnswerProblem) -> AnswerPiece {
+        guard let answer, answer.choices.allSatisfy({ $0.finishReason != .unspecified }) else {
+            throw .malformed("is not a stream")
+        }
+        let delta = JunctionV1.StreamResponse.View(in: arena)
+        delta.id = answer.id
+        delta.model = answer.model
+        // One change of a choice holds one part of signed reasoning; each part is one of its own.
+        let parts = answer.choices.flatMap { choice in
+            choice.message.map { $0.reasoningParts.map { (choice.index, $0) } } ?? []
+        }
+        let deltas = delta.setChoices(count: answer.choices.count + parts.count, in: arena)
+        for (place, (index, part)) in parts.enumerated() {
+            deltas[place].index = index
+            deltas[place].reasoningPart = part
+        }
+        for (choice, delta) in zip(answer.choices, deltas.dropFirst(parts.count)) {
+            delta.index = choice.index
+            delta.content = choice.message?.content ?? Text(stored: nil)
+            delta.reasoning = choice.reasoning
+            delta.finishReason = choice.finishReason
+            let calls = choice.message?.toolCalls
+            let fragments = delta.setToolCalls(count: calls?.count ?? 0, in: arena)
+            for (place, fragment) in fragments.enumerated() {
+                guard let call = calls?[place] else { break }
+                fragment.index = Int32(clamping: place)
+                fragment.id = call.id
+                fragment.name = call.function?.name ?? Text(stored: nil)
+                fragment.argumentsJson = call.function?.argumentsJson ?? Text(stored: nil)
+            }
+        }
+        return AnswerPiece(delta: delta, hasContent: true, usage: usage, isLast: true)
     }
 }
 

@@ -11,23 +11,19 @@ private let versionDefault = "2024-10-21"
 
 /// The deployment stands in the path, but for the bases of the versionless API (`…/openai/v1`), where it is
 /// the body's `model`.
-func azureURL(base: String, deployment: String, apiVersion: String?) -> String {
-    var path = base[...]
-    while path.last == "/" { path.removeLast() }
+///
+/// - Parameter endpoint: `chat/completions` or `embeddings`.
+func azureURL(base: String, deployment: String, apiVersion: String?, endpoint: String) -> String {
+    var (path, isEndpoint) = takeApart(base: base)
     var version = apiVersion
-    if path.hasSuffix("/chat/completions") {
-        if !path.hasSuffix("/v1/chat/completions") { version = version ?? versionDefault }
-    } else if path.hasSuffix("/openai/v1") {
-        path += "/chat/completions"
-    } else {
-        if !path.contains("/openai/deployments/") {
+    if !path.hasSuffix(isEndpoint ? "/v1" : "/openai/v1") {
+        if !isEndpoint, !path.contains("/openai/deployments/") {
             path += path.hasSuffix("/openai") ? "/deployments/" : "/openai/deployments/"
             path += percentEncoded(deployment)
         }
-        path += "/chat/completions"
         version = version ?? versionDefault
     }
-    return path + (version.map { "?api-version=" + percentEncoded($0) } ?? "")
+    return "\(path)/\(endpoint)" + (version.map { "?api-version=" + percentEncoded($0) } ?? "")
 }
 
 /// A token of Entra ID goes in a field `authorization` that the configuration adds.

@@ -1,12 +1,12 @@
-// Amazon Bedrock's Converse API. Sources: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse
-// and …_ConverseStream, botocore's bedrock-runtime model. Bodies in BedrockRequest.swift and
-// BedrockAnswer.swift. Requests without a key are signed by whoever sends them.
+// Amazon Bedrock's Converse API, and its InvokeModel for embeddings. Sources:
+// docs.aws.amazon.com/bedrock/latest/APIReference, botocore's bedrock-runtime model. Bodies in BedrockRequest.swift and BedrockAnswer.swift.
+// Requests without a key are signed by whoever sends them.
 
 /// - Parameter model: a model's id, an inference profile's, or the ARN of either: one segment of the path.
-func bedrockURL(base: String, model: String, isStreaming: Bool) -> String {
+func bedrockURL(base: String, model: String, operation: String) -> String {
     var base = base[...]
     while base.last == "/" { base.removeLast() }
-    return "\(base)/model/\(percentEncoded(model))/converse" + (isStreaming ? "-stream" : "")
+    return "\(base)/model/\(percentEncoded(model))/\(operation)"
 }
 
 /// - Parameter key: a Bedrock API key; nil where the request is signed instead.

@@ -222,8 +222,8 @@ private func finishReason(_ json: JSONValue) throws(AnswerProblem) -> JunctionV1
     }
 }
 
-/// Tokens read from the cache and written to it are counted beside the other ones of the input. Nil when there
-/// is none, or one that says nothing.
+/// Tokens read from the cache and written to it are counted beside the other ones of the input. Nil when
+/// there is none, or one that says nothing.
 private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
     var usage = TokenUsage()
     for (key, value) in json.members {

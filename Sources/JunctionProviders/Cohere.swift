@@ -1,11 +1,16 @@
 // Cohere's chat API, version 2. Source: docs.cohere.com/reference/chat. Bodies in CohereRequest.swift and
 // CohereAnswer.swift.
 
-func cohereURL(base: String) -> String {
+/// - Parameter endpoint: `chat` or `embed`.
+func cohereURL(base: String, endpoint: String) -> String {
     var base = base[...]
     while base.last == "/" { base.removeLast() }
-    if base.hasSuffix("/chat") { return String(base) }
-    return base + (base.hasSuffix("/v2") ? "/chat" : "/v2/chat")
+    var isWhole = false
+    for other in ["/chat", "/embed"] where base.hasSuffix(other) {
+        base.removeLast(other.count)
+        isWhole = true
+    }
+    return base + (isWhole || base.hasSuffix("/v2") ? "/" : "/v2/") + endpoint
 }
 
 func cohereHeaders(key: String?) -> [(name: String, value: String)] {

@@ -3,14 +3,17 @@
 import Glibc
 import JunctionProtobuf
 
-func geminiURL(base: String, model: String, isStreaming: Bool) -> String {
+/// - Parameter method: what stands behind the colon, such as `generateContent`.
+func geminiURL(base: String, model: String, method: String) -> String {
     var base = base[...]
     while base.last == "/" { base.removeLast() }
-    let isPath = model.hasPrefix("models/") || model.hasPrefix("tunedModels/")
     let encoded = percentEncoded(model)
-    let name = isPath ? encoded.replacing("%2F", with: "/") : "models/" + encoded
-    return "\(base)/\(name):" + (isStreaming ? "streamGenerateContent?alt=sse" : "generateContent")
+    let name = isPath(model) ? encoded.replacing("%2F", with: "/") : "models/" + encoded
+    return "\(base)/\(name):\(method)"
 }
+
+/// Whether the model's name says what it is one of.
+func isPath(_ model: String) -> Bool { model.hasPrefix("models/") || model.hasPrefix("tunedModels/") }
 
 /// The key goes in a header: a URL is logged by whoever sees it.
 func geminiHeaders(key: String?) -> [(name: String, value: String)] {

@@ -20,17 +20,30 @@ public struct OpenAIQuirks: OptionSet, Sendable, Hashable {
     public static let noDoneMarker = OpenAIQuirks(rawValue: 1 << 5)
     /// A base without a path means the base with `/v1`: LiteLLM's users give the base of the native API.
     public static let versionedPath = OpenAIQuirks(rawValue: 1 << 6)
+    /// Calls the `dimensions` of embeddings `output_dimension`.
+    public static let outputDimension = OpenAIQuirks(rawValue: 1 << 7)
 
     static let openAI: OpenAIQuirks = [.developerRole, .newMaxTokens]
-    static let mistral: OpenAIQuirks = [.noStreamOptions, .randomSeed, .toolChoiceAny]
+    static let mistral: OpenAIQuirks = [
+        .noStreamOptions, .randomSeed, .toolChoiceAny, .outputDimension,
+    ]
 }
 
-func openAIURL(base: String, quirks: OpenAIQuirks) -> String {
+/// - Parameter endpoint: `chat/completions` or `embeddings`.
+func openAIURL(base: String, quirks: OpenAIQuirks, endpoint: String) -> String {
+    var (base, _) = takeApart(base: base)
+    if quirks.contains(.versionedPath), !hasPath(base) { base += "/v1" }
+    return "\(base)/\(endpoint)"
+}
+
+/// The base itself, of what may be a whole endpoint.
+func takeApart(base: String) -> (base: Substring, isEndpoint: Bool) {
     var base = base[...]
     while base.last == "/" { base.removeLast() }
-    if base.hasSuffix("/chat/completions") { return String(base) }
-    if quirks.contains(.versionedPath), !hasPath(base) { base += "/v1" }
-    return base + "/chat/completions"
+    for endpoint in ["/chat/completions", "/embeddings"] where base.hasSuffix(endpoint) {
+        return (base.dropLast(endpoint.count), true)
+    }
+    return (base, false)
 }
 
 private func hasPath(_ url: Substring) -> Bool {

@@ -365,7 +365,11 @@ private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
         case "prompt_tokens": usage.prompt = tokenCount(value)
         case "completion_tokens": usage.completion = tokenCount(value)
         case "total_tokens": total = tokenCount(value)
-        case "prompt_tokens_details": usage.cached = value["cached_tokens"].map(tokenCount) ?? usage.cached
+        case "prompt_tokens_details":
+            usage.cached = value["cached_tokens"].map(tokenCount) ?? usage.cached
+            // OpenRouter; LiteLLM's proxy.
+            let written = value["cache_write_tokens"] ?? value["cache_creation_tokens"]
+            usage.cacheWritten = written.map(tokenCount) ?? 0
         case "completion_tokens_details": usage.reasoning = value["reasoning_tokens"].map(tokenCount) ?? 0
         case "prompt_cache_hit_tokens": usage.cached = tokenCount(value)
         default: break
@@ -395,7 +399,7 @@ func usageMessage(_ usage: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View
 // MARK: Errors
 
 /// The error that an answer tells of; nil when it tells of none.
-private func openAIError(within json: JSONValue) -> ProviderError? {
+func openAIError(within json: JSONValue) -> ProviderError? {
     // Gemini's OpenAI-compatible endpoint wraps errors in an array.
     if json.isArray { return json.elements.first { $0.isObject }.flatMap(openAIError(within:)) }
     if let error = json["error"] {

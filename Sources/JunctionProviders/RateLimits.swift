@@ -1,29 +1,7 @@
 // What the header fields of an answer say about the provider's limits, and about when to come again.
 // Sources: platform.openai.com/docs/guides/rate-limits, docs.anthropic.com/en/api/rate-limits, RFC 9110
 // sections 5.6.7 and 10.2.3, RFC 3339.
-
-/// What a provider says about its limits for this key.
-public struct RateLimits: Sendable, Equatable {
-    public struct Limit: Sendable, Equatable {
-        /// Most in the provider's window, a minute or a day.
-        public var limit: Int?
-        /// How many of them are left.
-        public var remaining: Int?
-        /// Until all of them are back.
-        public var reset: Duration?
-
-        public init(limit: Int? = nil, remaining: Int? = nil, reset: Duration? = nil) {
-            self.limit = limit
-            self.remaining = remaining
-            self.reset = reset
-        }
-    }
-
-    public var requests = Limit()
-    public var tokens = Limit()
-
-    public init() {}
-}
+import JunctionRouting
 
 /// What an answer's header fields say.
 struct AnswerHeaders {

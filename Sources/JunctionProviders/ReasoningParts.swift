@@ -44,11 +44,11 @@ enum ClaudeThinking {
 }
 
 extension BodyWriter {
-    /// What the caller's effort comes to for that model. A budget is worth what LiteLLM has; 1024 is the least
-    /// that the API takes.
+    /// What the caller's effort comes to for that model. A budget is worth what LiteLLM has; 1024 is the
+    /// least that the API takes.
     ///
-    /// A model with a budget is asked without thinking where the turn goes on from tool results and the signed
-    /// reasoning before the calls is missing: the API would refuse it.
+    /// A model with a budget is asked without thinking where the turn goes on from tool results and the
+    /// signed reasoning before the calls is missing: the API would refuse it.
     func claudeThinking(
         _ completion: JunctionV1.Completion.View, model: String
     ) throws(Failure) -> ClaudeThinking {

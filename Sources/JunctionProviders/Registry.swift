@@ -17,6 +17,11 @@ public struct ProviderSpec: Sendable, Hashable {
         self.defaultBase = defaultBase
         self.keyVariable = keyVariable
     }
+
+    /// The same provider, whose base depends on what the configuration says: Bedrock's, on the region.
+    public func reached(at defaultBase: String) -> ProviderSpec {
+        ProviderSpec(name, adapter, defaultBase, key: keyVariable)
+    }
 }
 
 public enum Registry {

@@ -4,14 +4,16 @@
 public struct CallTraits: Sendable {
     /// What the caller asked for, as `Router.modelGroup(named:)` gives it.
     public var modelGroup: Int
-    /// Tokens to reserve: the prompt's, and the answer's as far as it is bounded.
-    public var estimatedTokens: Int
+    /// From which follows how many tokens are reserved.
+    public var size: CallSize
     /// Whether the answer comes piece by piece.
     public var isStreaming: Bool
     /// Most retries within one model group after its first attempt; nil: as configured.
     public var numRetries: Int?
     /// Deployments without any of these are not used, where tag filtering is on.
     public var tags: [String]
+    /// Only deployments in one of these are used; empty: all.
+    public var regions: [String] = []
     /// When the caller stops waiting; nil: it set no deadline.
     public var deadline: Instant?
     /// Not empty: these are tried, in order, in the place of the configured fallbacks.
@@ -21,12 +23,15 @@ public struct CallTraits: Sendable {
     /// Whether a second attempt is made beside a slow one; nil: as configured.
     public var hedging: Hedging?
 
+    /// What it asks for that not every deployment can give.
+    public var features: Features = []
+
     public init(
         modelGroup: Int, estimatedTokens: Int, isStreaming: Bool, numRetries: Int? = nil, tags: [String] = [],
         deadline: Instant? = nil, fallbacks: [FallbackTarget] = [], disableFallbacks: Bool = false
     ) {
         self.modelGroup = modelGroup
-        self.estimatedTokens = estimatedTokens
+        size = CallSize(tokens: estimatedTokens)
         self.isStreaming = isStreaming
         self.numRetries = numRetries
         self.tags = tags

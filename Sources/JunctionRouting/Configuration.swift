@@ -40,8 +40,24 @@ public struct RouterConfiguration: Sendable {
     /// Failures in a minute that are borne before a deployment is cooled down. nil: more than half of at
     /// least five attempts in a minute, or five in a row.
     public var allowedFails: Int?
+    /// Failures of a class that are borne in a minute before a deployment is cooled down for them, in the
+    /// place of `allowedFails` and of every other rule but the provider's own word.
+    public var allowedFailsPolicy: [RetryClass: Int] = [:]
+    /// The policies of single model groups, by their names, each in the place of `allowedFailsPolicy` as a
+    /// whole.
+    public var modelGroupAllowedFailsPolicies: [String: [RetryClass: Int]] = [:]
+    /// Up to this share is added to the wait that a provider asks for.
+    var retryAfterSpread = 0.1
+    /// How the minute of every limit is counted.
+    public var rateLimitWindow = RateLimitWindow.fixed
+    /// What single model groups take at most, all their deployments together, by their names.
+    public var modelGroupLimits: [String: Limits] = [:]
+    /// What may be spent at single providers, by the names in `Deployment.provider`.
+    public var providerBudgets: [String: BudgetLimit] = [:]
     /// Whether a call's tags choose the deployments that it may use.
     public var enableTagFiltering: Bool
+    /// Whether one tag in common is enough, and not all of the call's are needed.
+    public var tagFilteringMatchAny = true
     /// How a deployment is chosen among those that are open.
     public var strategy: Strategy
     /// How a deployment is chosen in single model groups, by their names.

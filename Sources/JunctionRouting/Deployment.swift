@@ -7,12 +7,8 @@ public struct Deployment: Sendable {
     public var id: String
     /// The name of its model group.
     public var modelGroup: String
-    /// Most tokens in a minute; nil: no limit.
-    public var tokensPerMinute: Int?
-    /// Most requests in a minute; nil: no limit.
-    public var requestsPerMinute: Int?
-    /// Most requests under way at a time; nil: no limit.
-    public var maxParallelRequests: Int?
+    /// What it takes at most.
+    public var limits: Limits
     /// Share of the calls under `simple-shuffle`, relative to the other deployments.
     public var weight: Double?
     /// Deployments of the lowest order are used while one of them is open; nil: after all that have one.
@@ -27,25 +23,28 @@ public struct Deployment: Sendable {
     public var numRetries: Int?
     /// How long it is left alone after failures; nil: the router's; zero: never by our own judgement.
     public var cooldownTime: Duration?
-    /// US dollars a token of the prompt; nil: unknown.
-    public var inputCostPerToken: Double?
-    /// US dollars a token of the answer; nil: unknown.
-    public var outputCostPerToken: Double?
+    /// What its tokens cost.
+    public var prices: TokenPrices
     /// The model's context window, in tokens; nil: unknown.
     public var maxInputTokens: Int?
+    /// What it cannot give: a call that asks for any of it goes elsewhere.
+    public var lacks: Features = []
+    /// The provider's name, which `RouterConfiguration.providerBudgets` go by.
+    public var provider = ""
+    /// Where it is; calls can ask for regions. nil: unknown, in none.
+    public var region: String?
 
     public init(
         id: String, modelGroup: String, tokensPerMinute: Int? = nil, requestsPerMinute: Int? = nil,
         maxParallelRequests: Int? = nil, weight: Double? = nil, order: Int? = nil, tags: [String] = [],
         timeout: Duration? = nil, streamTimeout: Duration? = nil, numRetries: Int? = nil,
-        cooldownTime: Duration? = nil, inputCostPerToken: Double? = nil, outputCostPerToken: Double? = nil,
-        maxInputTokens: Int? = nil
+        cooldownTime: Duration? = nil, prices: TokenPrices = TokenPrices(), maxInputTokens: Int? = nil
     ) {
         self.id = id
         self.modelGroup = modelGroup
-        self.tokensPerMinute = tokensPerMinute
-        self.requestsPerMinute = requestsPerMinute
-        self.maxParallelRequests = maxParallelRequests
+        limits = Limits(
+            tokensPerMinute: tokensPerMinute, requestsPerMinute: requestsPerMinute,
+            maxParallelRequests: maxParallelRequests)
         self.weight = weight
         self.order = order
         self.tags = tags
@@ -53,8 +52,23 @@ public struct Deployment: Sendable {
         self.streamTimeout = streamTimeout
         self.numRetries = numRetries
         self.cooldownTime = cooldownTime
-        self.inputCostPerToken = inputCostPerToken
-        self.outputCostPerToken = outputCostPerToken
+        self.prices = prices
         self.maxInputTokens = maxInputTokens
+    }
+
+    /// `limits.tokensPerMinute`
+    public var tokensPerMinute: Int? {
+        get { limits.tokensPerMinute }
+        set { limits.tokensPerMinute = newValue }
+    }
+    /// `limits.requestsPerMinute`
+    public var requestsPerMinute: Int? {
+        get { limits.requestsPerMinute }
+        set { limits.requestsPerMinute = newValue }
+    }
+    /// `limits.maxParallelRequests`
+    public var maxParallelRequests: Int? {
+        get { limits.maxParallelRequests }
+        set { limits.maxParallelRequests = newValue }
     }
 }

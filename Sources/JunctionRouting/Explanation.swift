@@ -5,14 +5,20 @@
 public enum Obstacle: Sendable, Equatable {
     /// The call names another deployment of the model group.
     case notAsked
-    /// It carries none of the call's tags.
+    /// It carries none of the call's tags, or is in none of its regions.
     case tags
+    /// The call asks for what it cannot give.
+    case features(Features)
     /// The call's tokens would pass its limit; `counted` are used or reserved in this minute.
     case tokens(limit: Int, counted: Int)
     /// Its requests of this minute are used up.
     case requests(limit: Int)
     /// So many requests are under way there.
     case parallelRequests(limit: Int)
+    /// Its provider has said that its own limit has no room for the call.
+    case provider(until: Instant)
+    /// A budget that its calls are paid from does not reach for the call.
+    case budget(until: Instant)
     /// It is left alone after failures.
     case cooldown(until: Instant, Failure.Kind)
     /// A deployment with a lower `order` is open.
@@ -69,13 +75,16 @@ extension Router {
     private func explain(_ target: Target, _ call: CallTraits, _ now: Instant) -> GroupExplanation {
         let group = groups[target.modelGroup]
         var request = PickRequest(
-            tokens: call.estimatedTokens, isStreaming: call.isStreaming,
+            size: call.size, isStreaming: call.isStreaming,
             timeLeft: (call.deadline ?? now + configuration.defaultDeadline) - now)
         switch target {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
         case .callersOverride: break
         }
-        if configuration.enableTagFiltering { request.matching = group.places(matching: call.tags) }
+        request.features = call.features
+        request.matching = group.places(
+            tags: configuration.enableTagFiltering ? call.tags : nil, regions: call.regions,
+            features: call.features)
         func names(_ kind: FallbackKind) -> [String] {
             if call.disableFallbacks { return [] }
             return fallbacks.targets(of: target.modelGroup, kind).map { groups[$0.modelGroup].name }
@@ -91,13 +100,14 @@ extension ModelGroup {
     fileprivate func candidates(
         for request: PickRequest, _ deployments: [Deployment], now: Instant
     ) -> [Candidate] {
-        let state = snapshot(now: now)
+        var state = snapshot(now: now)
+        let expected = state.model.expected(request.size)
         var candidates = terms.indices.map { place in
             let deployment = deployments[terms[place].deployment]
             return Candidate(
                 deployment: terms[place].deployment, order: deployment.order,
-                obstacles: state.obstacles(place, request, now: now), chance: 0,
-                smallWindow: deployment.maxInputTokens.flatMap { $0 < request.tokens ? $0 : nil })
+                obstacles: obstacles(place, request, expected, state, now: now), chance: 0,
+                smallWindow: deployment.maxInputTokens.flatMap { $0 < expected.total ? $0 : nil })
         }
         guard let open = tiers.first(where: { $0.contains { candidates[$0].obstacles.isEmpty } }) else {
             return candidates
@@ -108,27 +118,48 @@ extension ModelGroup {
         var random = RandomSource(seed: 1)
         for _ in 0..<draws {
             let choice = state.choose(
-                by: strategy, from: open, of: self, for: request, now: now, random: &random)
+                from: open, of: self, for: request, expected, now: now, random: &random)
             if let choice { candidates[choice].chance += 1 / Double(draws) }
         }
         return candidates
     }
 }
 
-extension ModelGroup.State {
+extension ModelGroup {
     /// Whatever `isOpen` looks at, said in words.
-    fileprivate func obstacles(_ place: Int, _ request: PickRequest, now: Instant) -> [Obstacle] {
-        let slot = slots[place]
+    fileprivate func obstacles(
+        _ place: Int, _ request: PickRequest, _ expected: ExpectedTokens, _ state: State, now: Instant
+    ) -> [Obstacle] {
+        let (slot, tokens) = (state.slots[place], expected.total)
         var found: [Obstacle] = []
         if let only = request.only, only != place { found.append(.notAsked) }
-        if let matching = request.matching, !matching[place] { found.append(.tags) }
-        if request.tokens > slot.tokensLimit &- slot.tokensCounted {
-            found.append(.tokens(limit: slot.tokensLimit, counted: slot.tokensCounted))
+        let missing = request.features.intersection(lacking[place])
+        if !missing.isEmpty {
+            found.append(.features(missing))
+        } else if let matching = request.matching, !matching[place] {
+            found.append(.tags)
         }
-        if slot.requestsCounted >= slot.requestsLimit { found.append(.requests(limit: slot.requestsLimit)) }
-        if slot.inFlight >= slot.inFlightLimit { found.append(.parallelRequests(limit: slot.inFlightLimit)) }
+        for slot in [slot, state.whole] {
+            if tokens > slot.tokensLimit &- slot.tokensCounted {
+                found.append(.tokens(limit: slot.tokensLimit, counted: slot.tokensCounted))
+            }
+            if slot.requestsCounted >= slot.requestsLimit {
+                found.append(.requests(limit: slot.requestsLimit))
+            }
+            if slot.inFlight >= slot.inFlightLimit {
+                found.append(.parallelRequests(limit: slot.inFlightLimit))
+            }
+        }
+        for allowance in [state.tokenAllowances[place], state.requestAllowances[place]]
+        where allowance.left < (allowance == state.tokenAllowances[place] ? tokens : 1) {
+            found.append(.provider(until: allowance.until))
+        }
+        let cost = terms[place].prices.billionths(of: expected.usage)
+        if let opensAt = terms[place].purses.opens(for: cost, now: now) {
+            found.append(.budget(until: opensAt))
+        }
         if slot.coolingUntil > now {
-            found.append(.cooldown(until: slot.coolingUntil, health[place].cause))
+            found.append(.cooldown(until: slot.coolingUntil, state.health[place].cause))
         }
         return found
     }

@@ -49,4 +49,13 @@ public struct Failure: Error, Sendable, Equatable {
         self.retryAfter = retryAfter
         self.message = message
     }
+
+    /// The same with up to a share added to the wait that the provider asked for, so that not all who were
+    /// told so come back in one moment, and none too early.
+    func spread(by share: Double, _ random: inout RandomSource) -> Failure {
+        guard let retryAfter, share > 0 else { return self }
+        var failure = self
+        failure.retryAfter = retryAfter * (1 + random.fraction() * share)
+        return failure
+    }
 }

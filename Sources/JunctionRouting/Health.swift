@@ -6,6 +6,8 @@ struct Health {
     private var answers = 0
     private var failures = 0
     private var failuresInARow = 0
+    /// Failures in this minute of the classes that have a rule of their own.
+    private var failuresOfClass = InlineArray<6, Int>(repeating: 0)
     /// Why it is, or was last, cooling down.
     private(set) var cause = Failure.Kind.serverError
     /// Whether it is cooling down by our own judgement, and not since its provider said so.
@@ -20,8 +22,6 @@ struct Health {
     private(set) var secondsPerToken = 0.0
     /// Mean seconds to the first content, of streams; 0: none yet.
     private(set) var secondsToFirstContent = 0.0
-    /// Tokens reserved in this minute by calls under way.
-    var tokensReserved = 0
     /// Tokens reserved by all calls under way, whatever minute they began in.
     var tokensOutstanding = 0
     /// Since the start.
@@ -31,7 +31,7 @@ struct Health {
     mutating func startMinute() {
         answers = 0
         failures = 0
-        tokensReserved = 0
+        failuresOfClass = InlineArray(repeating: 0)
     }
 
     /// Mean seconds to a stream's first content, or a token of a whole answer; 0: none came yet.
@@ -62,8 +62,10 @@ struct Health {
     {
         if isProbe { endProbation() }
         let effect = Remedy(of: failure.kind).health
-        if effect == .none { return nil }
-        if effect == .failure {
+        let allowed = policy.allowed(failure.kind)
+        if let allowed { failuresOfClass[allowed.place] += 1 }
+        if effect == .none, allowed == nil { return nil }
+        if effect == .failure, allowed == nil {
             failures += 1
             failuresInARow += 1
         }
@@ -72,6 +74,13 @@ struct Health {
             failure.kind == .rateLimited || failure.kind == .overloaded
         {
             return cool(for: min(wait, CooldownPolicy.longestRetryAfter), failure.kind, judged: false)
+        }
+        if let allowed {
+            guard policy.time > .zero, !isLastUsable else { return nil }
+            guard failuresOfClass[allowed.place] > allowed.count || isProbe && effect != .none else {
+                return nil
+            }
+            return cool(by: policy, failure.kind, judged: true, isProbe: isProbe)
         }
         switch failure.kind {
         case .quotaExhausted: return cool(for: CooldownPolicy.quotaTime, failure.kind, judged: false)
@@ -105,6 +114,7 @@ struct Health {
         answers = 0
         failures = 0
         failuresInARow = 0
+        failuresOfClass = InlineArray(repeating: 0)
         return time
     }
 
@@ -124,8 +134,27 @@ struct CooldownPolicy: Sendable {
     /// Failures say nothing below this many attempts.
     static let fewestAttempts = 5
 
-    var time: Duration
-    var allowedFails: Int?
+    let time: Duration
+    let allowedFails: Int?
+    let allowedByClass: [RetryClass: Int]
+
+    init(_ deployment: Deployment, _ configuration: RouterConfiguration) {
+        time = deployment.cooldownTime ?? configuration.cooldownTime
+        allowedFails = configuration.allowedFails
+        allowedByClass =
+            configuration.modelGroupAllowedFailsPolicies[deployment.modelGroup]
+            ?? configuration.allowedFailsPolicy
+    }
+
+    /// How many failures are allowed where those of this kind have a rule of their own, and the place of
+    /// their class among all classes.
+    func allowed(_ kind: Failure.Kind) -> (count: Int, place: Int)? {
+        guard !allowedByClass.isEmpty, let retryClass = RetryClass(of: kind),
+            let count = allowedByClass[retryClass],
+            let place = RetryClass.allCases.firstIndex(of: retryClass)
+        else { return nil }
+        return (count, place)
+    }
 
     func isTooMany(_ failures: Int, of attempts: Int, _ inARow: Int) -> Bool {
         if let allowedFails { return failures > allowedFails }

@@ -12,6 +12,9 @@ public struct Instant: Comparable, Hashable, Sendable {
     /// Time since the start.
     public var sinceStart: Duration { .nanoseconds(nanoseconds) }
 
+    /// Later than all that is planned.
+    static var never: Instant { Instant(.seconds(2_000_000_000)) }
+
     /// The start.
     public static var zero: Instant { Instant(.zero) }
 

@@ -7,13 +7,15 @@ enum BudgetUse { case addsCall, none, takesRetry, takesHedge }
 
 /// What a call asks of a model group.
 struct PickRequest {
-    /// Tokens to reserve.
-    var tokens: Int
+    /// From which follows how many tokens are reserved.
+    var size: CallSize
     var isStreaming: Bool
     /// What is left of the call's time.
     var timeLeft: Duration
     /// The only place that may be chosen.
     var only: Int?
+    /// What it asks for that not every deployment can give; `matching` tells which can.
+    var features: Features = []
     /// Places that may be chosen, by place; nil: all.
     var matching: [Bool]?
     /// Places that may not be chosen.
@@ -22,6 +24,8 @@ struct PickRequest {
     var windowAbove: Int?
     /// Whether a deployment that cools down by our own judgement may be chosen.
     var ignoresJudgement = false
+    /// Whether each deployment's budget is looked at before it is chosen, and not only after.
+    var mindsPurses = false
     /// What it takes from, or adds to, the budgets.
     var budgetUse = BudgetUse.none
     /// Whether it wants to know when an attempt is slow.
@@ -29,7 +33,7 @@ struct PickRequest {
     /// Whether every deployment may be chosen that is open: the rule, and the quick way.
     var takesAll: Bool {
         only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && !ignoresJudgement
-            && budgetUse != .takesHedge
+            && budgetUse != .takesHedge && !mindsPurses
     }
 }
 
@@ -54,6 +58,10 @@ struct Shortage: Sendable {
     var opensAt: Instant?
     /// What the caller is told.
     var outcome = RouteFailure.Outcome.limited
+    /// Whether a deployment has room but for the money that may be spent.
+    var isBudgetSpent = false
+    /// Tokens that the call is expected to use.
+    var tokens = 0
 
     mutating func returns(at instant: Instant) { returnsAt = min(returnsAt ?? instant, instant) }
     mutating func opens(at instant: Instant) { opensAt = min(opensAt ?? instant, instant) }
@@ -63,12 +71,14 @@ struct Shortage: Sendable {
 struct Terms: Sendable {
     let deployment: Int
     let tags: [String]
+    let region: String?
     let maxInputTokens: Int?
     let cooldown: CooldownPolicy
     /// For `simple-shuffle`.
     let weight: Double
-    /// For `cost-based-routing`: US dollars for one token in and one out.
-    let costPerToken: Double
+    let prices: TokenPrices
+    /// What its calls are paid from.
+    let purses: Purses
 }
 
 final class ModelGroup: Sendable {
@@ -78,17 +88,38 @@ final class ModelGroup: Sendable {
     let tiers: [Range<Int>]
     let strategy: Strategy
     let latencyBuffer: Double
+    let matchesAnyTag: Bool
+    /// By place: the weights up to and with it.
+    let cumulativeWeights: [Double]
     let retryPolicy: [RetryClass: Int]
+    /// By place: what the deployment cannot give.
+    let lacking: [Features]
+    let lackedByAny: Features
     private let state: Mutex<State>
     /// Shows Thread Sanitizer the order that the lock makes; where threads contend, a `Mutex` makes it inside
     /// the standard library, which is not instrumented. Costs two plain moves.
     private let order = Atomic(false)
 
     struct State {
+        /// By place; the last is that of the group as a whole.
         var slots: [Slot]
         var health: [Health]
         /// Context windows, in tokens; 0: not known.
         let windows: [Int]
+        /// What the providers leave us, of tokens and of requests.
+        var tokenAllowances: [Allowance]
+        var requestAllowances: [Allowance]
+        var window: Window
+        var model: TokenModel
+        /// What is chosen by: all of the above in short. Whoever changes something of a place refreshes it.
+        var board: Board
+        let strategy: Strategy
+        /// By place, for `cost-based-routing`.
+        let costScores: [Int32]
+        /// When time alone changes something: at the latest in a second.
+        var nextTick = Instant.zero
+        /// When the first deployment that is closed for a time opens.
+        var nextOpening = Instant.zero
         var minute = Minute()
         var paceOfWhole = Pace()
         var paceOfFirst = Pace()
@@ -98,26 +129,38 @@ final class ModelGroup: Sendable {
         var hedgeBudget: RetryBudget
     }
 
-    init(name: String, members: [Int], _ configuration: RouterConfiguration) {
+    init(
+        name: String, members: [Int], _ configuration: RouterConfiguration,
+        providerPurses: [String: Purse] = [:]
+    ) {
         let all = configuration.deployments
         let ordered = members.sorted { (all[$0].order ?? .max, $0) < (all[$1].order ?? .max, $1) }
         self.name = name
         strategy = configuration.modelGroupStrategies[name] ?? configuration.strategy
         latencyBuffer = configuration.lowestLatencyBuffer
+        matchesAnyTag = configuration.tagFilteringMatchAny
         retryPolicy = configuration.modelGroupRetryPolicies[name] ?? configuration.retryPolicy
+        let limits = configuration.modelGroupLimits[name] ?? Limits()
+        let purse = limits.budget.map(Purse.init)
         let weights = Self.weights(of: ordered.map { all[$0] })
         terms = zip(ordered, weights).map { index, weight in
             let deployment = all[index]
-            let costs = (deployment.inputCostPerToken, deployment.outputCostPerToken)
             return Terms(
-                deployment: index, tags: deployment.tags, maxInputTokens: deployment.maxInputTokens,
-                cooldown: CooldownPolicy(
-                    time: deployment.cooldownTime ?? configuration.cooldownTime,
-                    allowedFails: configuration.allowedFails),
-                weight: weight,
-                costPerToken: costs == (nil, nil) ? .greatestFiniteMagnitude : (costs.0 ?? 0) + (costs.1 ?? 0)
-            )
+                deployment: index, tags: deployment.tags, region: deployment.region,
+                maxInputTokens: deployment.maxInputTokens,
+                cooldown: CooldownPolicy(deployment, configuration), weight: weight,
+                prices: deployment.prices,
+                purses: Purses([
+                    deployment.limits.budget.map(Purse.init), purse, providerPurses[deployment.provider],
+                ]))
         }
+        var sum = 0.0
+        cumulativeWeights = weights.map {
+            sum += $0
+            return sum
+        }
+        lacking = ordered.map { all[$0].lacks }
+        lackedByAny = lacking.reduce([]) { $0.union($1) }
         var tiers: [Range<Int>] = []
         for place in ordered.indices {
             if let last = tiers.last, all[ordered[last.lowerBound]].order == all[ordered[place]].order {
@@ -127,12 +170,26 @@ final class ModelGroup: Sendable {
             }
         }
         self.tiers = tiers
+        let slots = ordered.map { Slot(all[$0].limits) } + [Slot(limits)]
+        let lowestLimit = slots.map(\.tokensLimit).min()
         state = Mutex(
             State(
-                slots: ordered.map { Slot(all[$0]) }, health: ordered.map { _ in Health() },
+                slots: slots, health: ordered.map { _ in Health() },
                 windows: terms.map { $0.maxInputTokens ?? 0 },
+                tokenAllowances: ordered.map { _ in Allowance() },
+                requestAllowances: ordered.map { _ in Allowance() },
+                window: Window(configuration.rateLimitWindow, width: slots.count),
+                model: TokenModel(lowestLimit: lowestLimit), board: Board(count: ordered.count),
+                strategy: strategy, costScores: ordered.map { Self.costScore(all[$0]) },
                 budget: RetryBudget(share: configuration.retryBudget),
                 hedgeBudget: RetryBudget(share: configuration.hedgeBudget, freeASecond: 0.1)))
+    }
+
+    /// What one token in and one out cost; a deployment of unknown price comes last.
+    private static func costScore(_ deployment: Deployment) -> Int32 {
+        let costs = (deployment.prices.input, deployment.prices.output)
+        return Board.score(
+            costs == (nil, nil) ? .greatestFiniteMagnitude : (costs.0 ?? 0) + (costs.1 ?? 0))
     }
 
     /// `weight` where any deployment has one, else requests, else tokens per minute; else all alike.
@@ -158,57 +215,87 @@ final class ModelGroup: Sendable {
 
     // MARK: Choosing
 
-    /// Chooses an open deployment and reserves at it, in one step; nil: none is open, or none answers in the
-    /// time that is left.
+    /// Chooses an open deployment and reserves at it, in one step: all limits are checked and taken here and
+    /// nowhere else. nil: none is open, or none answers in the time that is left.
     func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
         let picked = withState {
-            state -> (
-                place: Int, minute: Int, isProbe: Bool, othersRemain: Bool, expected: Double, slow: Double?
-            )? in
+            state -> (hold: Hold, othersRemain: Bool, expected: Double, slow: Double?)? in
             state.advance(to: now)
             guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
-            for tier in tiers {
-                guard
-                    let place = state.choose(
-                        by: strategy, from: tier, of: self, for: request, now: now, random: &random)
-                else { continue }
-                state.reserve(request.tokens, at: place)
-                state.charge(request)
-                return (
-                    place, state.minute.number, state.startProbe(place, now),
-                    state.othersRemain(than: place, for: request, now: now),
-                    pace.expected, request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil
-                )
-            }
-            return nil
+            let expected = state.model.expected(request.size)
+            guard state.whole.hasRoom(for: expected.total) else { return nil }
+            guard
+                let (place, spending) = choose(request, expected, &state, now: now, random: &random)
+            else { return nil }
+            state.reserve(expected.total, at: place)
+            state.charge(request)
+            let isProbe = state.startProbe(place, now)
+            state.refresh(place, now)
+            let hold = Hold(
+                place: place, tokens: expected, period: state.window.number, spending: spending,
+                isProbe: isProbe)
+            let othersRemain = state.othersRemain(than: place, for: request, expected.total, now: now)
+            let slow = request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil
+            return (hold, othersRemain, pace.expected, slow)
         }
         guard let picked else { return nil }
         return Pick(
-            reservation: Reservation(
-                group: self, place: picked.place, tokens: request.tokens, minute: picked.minute,
-                isProbe: picked.isProbe),
-            othersRemain: picked.othersRemain, expectedSeconds: picked.expected,
-            slowAfter: picked.slow.map { .seconds($0) })
+            reservation: Reservation(group: self, hold: picked.hold), othersRemain: picked.othersRemain,
+            expectedSeconds: picked.expected, slowAfter: picked.slow.map { .seconds($0) })
+    }
+
+    /// An open deployment of the first tier that has one, and the money for the call taken from its budgets.
+    private func choose(
+        _ request: PickRequest, _ expected: ExpectedTokens, _ state: inout State, now: Instant,
+        random: inout RandomSource
+    ) -> (place: Int, Spending)? {
+        for tier in tiers {
+            var request = request
+            while let place = state.choose(
+                from: tier, of: self, for: request, expected, now: now, random: &random)
+            {
+                if terms[place].purses.isEmpty { return (place, Spending()) }
+                let cost = terms[place].prices.billionths(of: expected.usage)
+                if let spending = terms[place].purses.reserve(cost, now: now) { return (place, spending) }
+                // From here on every budget is looked at first; then this ends.
+                request.mindsPurses = true
+            }
+        }
+        return nil
     }
 
     /// Whether a deployment is open to the call.
     func isOpen(to request: PickRequest, now: Instant) -> Bool {
         withState { state in
             state.advance(to: now)
-            return state.affords(request)
-                && terms.indices.contains { state.isOpen($0, to: request, now: now) }
+            let expected = state.model.expected(request.size)
+            return state.affords(request) && state.whole.hasRoom(for: expected.total)
+                && terms.indices.contains { isOpen($0, to: request, expected, state, now: now) }
         }
+    }
+
+    /// Whether one deployment is open to the call, its budgets too.
+    func isOpen(
+        _ place: Int, to request: PickRequest, _ expected: ExpectedTokens, _ state: State, now: Instant
+    ) -> Bool {
+        guard state.isOpen(place, to: request, expected.total, now: now) else { return false }
+        return terms[place].purses.isEmpty
+            || terms[place].purses.affords(terms[place].prices.billionths(of: expected.usage), now: now)
     }
 
     /// Why no deployment is open to the call.
     func shortage(for request: PickRequest, now: Instant) -> Shortage {
         withState { state in
             state.advance(to: now)
+            let expected = state.model.expected(request.size)
             var shortage = Shortage()
+            shortage.tokens = expected.total
             for place in terms.indices where request.takesAll || state.allows(place, request) {
-                state.note(place, request, now: now, in: &shortage)
+                let cost = terms[place].prices.billionths(of: expected.usage)
+                let paysAt = terms[place].purses.opens(for: cost, now: now)
+                state.note(place, request, expected.total, paysAt: paysAt, now: now, in: &shortage)
             }
             return shortage
         }
@@ -216,16 +303,17 @@ final class ModelGroup: Sendable {
 
     // MARK: Settling
 
-    func settle(
-        place: Int, reserved: Int, minute: Int, used: Int, isProbe: Bool, end: AttemptEnd, now: Instant
-    ) {
+    /// Puts what was used in the place of what was held, in one step, and learns from how the attempt ended.
+    func settle(_ hold: Hold, used: TokenUsage, of size: CallSize, end: AttemptEnd, now: Instant) {
+        let place = hold.place
         withState { state in
             state.advance(to: now)
-            state.settle(place, reserved: reserved, minute: minute, used: used)
-            if isProbe { state.endProbe(place) }
+            state.settle(place, reserved: hold.tokens.total, in: hold.period, used: used.total)
+            if hold.isProbe { state.endProbe(place) }
             switch end {
             case .answered(let time, let completionTokens, let isStreaming):
-                if isProbe { state.health[place].endProbation() }
+                if hold.isProbe { state.health[place].endProbation() }
+                if !used.isEstimated { state.model.learn(size, used) }
                 guard let time else { break }
                 state.health[place].answered(
                     in: time, completionTokens: completionTokens, isStreaming: isStreaming)
@@ -235,11 +323,30 @@ final class ModelGroup: Sendable {
                 if failure.kind == .timeout {
                     state.withPace(isStreaming) { $0.timedOut(after: time.seconds) }
                 }
-                state.fail(place, failure, policy: terms[place].cooldown, isProbe: isProbe, now: now)
+                state.fail(
+                    place, failure, policy: terms[place].cooldown, isProbe: hold.isProbe, now: now)
             case .outrun(let time, let isStreaming):
                 state.withTail(isStreaming) { $0.add(atLeast: time.seconds) }
             case .abandoned: break
             }
+            state.refresh(place, now)
+        }
+        if !terms[place].purses.isEmpty {
+            terms[place].purses.settle(
+                hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
+        }
+    }
+
+    /// A provider says what it leaves us.
+    func note(_ limits: RateLimits, from place: Int, now: Instant) {
+        withState { state in
+            state.advance(to: now)
+            let slot = state.slots[place]
+            state.tokenAllowances[place].note(
+                limits.tokens, room: slot.tokensLimit - slot.tokensCounted, now: now)
+            state.requestAllowances[place].note(
+                limits.requests, room: slot.requestsLimit - slot.requestsCounted, now: now)
+            state.refresh(place, now)
         }
     }
 
@@ -248,6 +355,7 @@ final class ModelGroup: Sendable {
         withState { state in
             state.endProbe(place)
             state.health[place].endProbation()
+            state.refresh(place, .zero)
         }
     }
 
@@ -263,11 +371,39 @@ final class ModelGroup: Sendable {
         return largest
     }
 
-    /// Which places a call with these tags may use: any tag in common; else, and for a call without tags,
-    /// those tagged "default"; without those a call with tags has none, one without has all (nil).
-    func places(matching tags: [String]) -> [Bool]? {
+    /// Which places a call may use by its tags, where those are looked at, its regions, and what it asks for;
+    /// nil: all.
+    ///
+    /// A call with tags may use places with one of them (or all of them, where so configured), else, as a call
+    /// without, those tagged "default"; without those a call with tags has none, one without has all. A call
+    /// with regions may use places in one of them.
+    func places(tags: [String]?, regions: [String], features: Features) -> [Bool]? {
+        let byTags = tags.flatMap(places(matching:))
+        let asked = features.intersection(lackedByAny)
+        if regions.isEmpty, asked.isEmpty { return byTags }
+        return terms.indices.map { place in
+            byTags?[place] ?? true
+                && (regions.isEmpty || terms[place].region.map(regions.contains) ?? false)
+                && asked.isDisjoint(with: lacking[place])
+        }
+    }
+
+    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can give,
+    /// else all that not all of them can. Empty: nothing does.
+    func missing(tags: [String]?, regions: [String], features: Features) -> Features {
+        let open = places(tags: tags, regions: regions, features: [])
+        let missing = terms.indices.filter { open?[$0] ?? true }.map { lacking[$0].intersection(features) }
+        if missing.isEmpty || missing.contains([]) { return [] }
+        let common = missing.reduce(features) { $0.intersection($1) }
+        return common.isEmpty ? missing.reduce([]) { $0.union($1) } : common
+    }
+
+    private func places(matching tags: [String]) -> [Bool]? {
         if !tags.isEmpty {
-            let matching = terms.map { $0.tags.contains(where: tags.contains) }
+            let matching = terms.map { terms in
+                matchesAnyTag
+                    ? terms.tags.contains(where: tags.contains) : tags.allSatisfy(terms.tags.contains)
+            }
             if matching.contains(true) { return matching }
         }
         let defaults = terms.map { $0.tags.contains("default") }
@@ -295,8 +431,8 @@ final class ModelGroup: Sendable {
                 let isCooling = slot.coolingUntil > now
                 return DeploymentUsage(
                     deployment: terms[place].deployment,
-                    tokensUsed: slot.tokensCounted - health.tokensReserved,
-                    tokensReserved: health.tokensReserved, requests: slot.requestsCounted,
+                    tokensUsed: slot.counts.tokens - slot.counts.reserved,
+                    tokensReserved: slot.counts.reserved, requests: slot.requestsCounted,
                     inFlight: slot.inFlight,
                     tokensOutstanding: health.tokensOutstanding,
                     coolingUntil: isCooling ? slot.coolingUntil : nil,
@@ -308,28 +444,79 @@ final class ModelGroup: Sendable {
 }
 
 extension ModelGroup.State {
+    var places: Range<Int> { 0..<health.count }
+    /// The group's own limits, and what all its deployments together count against them.
+    var whole: Slot { slots[health.count] }
+
+    @inline(__always)
     mutating func advance(to now: Instant) {
+        if now >= nextTick { tick(now) }
+    }
+
+    /// What time alone changes.
+    private mutating func tick(_ now: Instant) {
         budget.advance(to: now)
         hedgeBudget.advance(to: now)
-        guard minute.advance(to: now) else { return }
-        for place in slots.indices {
-            slots[place].startMinute()
-            health[place].startMinute()
+        if minute.advance(to: now) {
+            for place in places { health[place].startMinute() }
+            paceOfWhole.startMinute()
+            paceOfFirst.startMinute()
         }
-        paceOfWhole.startMinute()
-        paceOfFirst.startMinute()
+        nextTick = Instant(.seconds(now.sinceStart.components.seconds + 1))
+        let isAnother = window.advance(to: now, &slots)
+        if isAnother || now >= nextOpening {
+            nextOpening = .never
+            for place in places {
+                tokenAllowances[place].expire(now)
+                requestAllowances[place].expire(now)
+                refresh(place, now)
+            }
+        }
+        nextTick = min(nextTick, nextOpening)
     }
 
-    func isOpen(_ place: Int, to request: PickRequest, now: Instant) -> Bool {
-        isOpen(place, slots[place], to: request, takesAll: request.takesAll, now: now)
+    /// Writes what has changed of a place on the board.
+    mutating func refresh(_ place: Int, _ now: Instant) {
+        let slot = slots[place]
+        var room = min(slot.tokensLimit &- slot.tokensCounted, tokenAllowances[place].left)
+        if slot.requestsCounted >= slot.requestsLimit || slot.inFlight >= slot.inFlightLimit
+            || requestAllowances[place].left <= 0
+        {
+            room = -1
+        }
+        if slot.coolingUntil > now {
+            room = -1
+            opens(at: slot.coolingUntil)
+        }
+        switch strategy {
+        case .latencyBased:
+            board.set(
+                place, room: room, score: Board.score(health[place].latency(isStreaming: false)),
+                scoreOfStreams: Board.score(health[place].latency(isStreaming: true)))
+        case .usageBased:
+            let counted = max(slot.tokensCounted, tokenAllowances[place].counted)
+            board.set(place, room: room, score: Board.score(counted))
+        case .headroom:
+            let said = max(tokenAllowances[place].shareUsed, requestAllowances[place].shareUsed)
+            board.set(place, room: room, score: Board.score(max(slot.shareUsed, said)))
+        case .leastBusy: board.set(place, room: room, score: Board.score(slot.inFlight))
+        case .costBased: board.set(place, room: room, score: costScores[place])
+        case .simpleShuffle, .powerOfTwo: board.set(place, room: room, score: 0)
+        }
+        if tokenAllowances[place].left != .max { opens(at: tokenAllowances[place].until) }
+        if requestAllowances[place].left != .max { opens(at: requestAllowances[place].until) }
     }
 
-    /// The same, quick enough to be asked of every deployment: in the usual case it reads one slot.
-    @inline(__always)
-    func isOpen(_ place: Int, _ slot: Slot, to request: PickRequest, takesAll: Bool, now: Instant) -> Bool {
-        guard slot.hasRoom(for: request.tokens) else { return false }
-        if takesAll { return slot.coolingUntil <= now }
-        return allows(place, request)
+    private mutating func opens(at instant: Instant) {
+        nextOpening = min(nextOpening, instant)
+        nextTick = min(nextTick, instant)
+    }
+
+    /// Whether a place is open to the call, as far as its budgets are not concerned.
+    func isOpen(_ place: Int, to request: PickRequest, _ tokens: Int, now: Instant) -> Bool {
+        let slot = slots[place]
+        return slot.hasRoom(for: tokens) && tokens <= tokenAllowances[place].left
+            && requestAllowances[place].left > 0 && allows(place, request)
             && (slot.coolingUntil <= now || request.ignoresJudgement && health[place].isJudged)
     }
 
@@ -343,12 +530,16 @@ extension ModelGroup.State {
     }
 
     /// Whether another deployment is open to the call, or will be before half of its time is over.
-    func othersRemain(than chosen: Int, for request: PickRequest, now: Instant) -> Bool {
+    func othersRemain(than chosen: Int, for request: PickRequest, _ tokens: Int, now: Instant) -> Bool {
+        if request.takesAll, places.contains(where: { $0 != chosen && board.hasRoom($0, for: tokens) }) {
+            return true
+        }
         let later = now + request.timeLeft.half
-        return slots.indices.contains { place in
+        return places.contains { place in
             place != chosen && slots[place].coolingUntil <= later
-                && (slots[place].hasRoom(for: request.tokens) || minute.end <= later)
-                && (request.takesAll || allows(place, request))
+                && (request.takesAll || allows(place, request)) && tokens <= slots[place].tokensLimit
+                && window.opens(slots[place], place, for: tokens, now: now) <= later
+                && slots[place].inFlight < slots[place].inFlightLimit
         }
     }
 
@@ -373,25 +564,34 @@ extension ModelGroup.State {
     }
 
     mutating func reserve(_ tokens: Int, at place: Int) {
-        slots[place].tokensCounted += tokens
-        slots[place].requestsCounted += 1
+        count(Counts(tokens: tokens, reserved: tokens, requests: 1), at: place, in: window.number)
         slots[place].inFlight += 1
-        health[place].tokensReserved += tokens
+        slots[health.count].inFlight += 1
+        tokenAllowances[place].take(tokens)
+        requestAllowances[place].take(1)
         health[place].tokensOutstanding += tokens
         health[place].requestsInTotal += 1
     }
 
-    /// A reservation of a minute that is over left with it: of that call only what it used beyond the
+    /// A reservation of a period that is over left with it: of that call only what it used beyond the
     /// reservation counts, now that it is known.
-    mutating func settle(_ place: Int, reserved: Int, minute reservedIn: Int, used: Int) {
+    mutating func settle(_ place: Int, reserved: Int, in period: Int, used: Int) {
         slots[place].inFlight -= 1
+        slots[health.count].inFlight -= 1
         health[place].tokensOutstanding -= reserved
         health[place].tokensInTotal += used
-        if reservedIn == minute.number {
-            slots[place].tokensCounted += used - reserved
-            health[place].tokensReserved -= reserved
-        } else {
-            slots[place].tokensCounted += max(0, used - reserved)
+        if window.holds(period) {
+            count(Counts(tokens: used - reserved, reserved: -reserved), at: place, in: period)
+        } else if used > reserved {
+            count(Counts(tokens: used - reserved), at: place, in: window.number)
+        }
+    }
+
+    /// Counts at a place and, with it, at the group as a whole.
+    private mutating func count(_ counts: Counts, at place: Int, in period: Int) {
+        for place in [place, health.count] {
+            slots[place].counts += counts
+            window.add(counts, place, in: period)
         }
     }
 
@@ -422,7 +622,7 @@ extension ModelGroup.State {
     mutating func fail(
         _ place: Int, _ failure: Failure, policy: CooldownPolicy, isProbe: Bool, now: Instant
     ) {
-        let isLastUsable = !slots.indices.contains { $0 != place && slots[$0].coolingUntil <= now }
+        let isLastUsable = !places.contains { $0 != place && slots[$0].coolingUntil <= now }
         guard
             let time = health[place].failed(
                 failure, policy: policy, isLastUsable: isLastUsable, isProbe: isProbe)
@@ -434,15 +634,30 @@ extension ModelGroup.State {
     }
 
     /// Adds to `shortage` why and until when the deployment is closed.
-    func note(_ place: Int, _ request: PickRequest, now: Instant, in shortage: inout Shortage) {
+    ///
+    /// - Parameter paysAt: when its budgets can pay for the call again; nil: they can.
+    func note(
+        _ place: Int, _ request: PickRequest, _ tokens: Int, paysAt: Instant?, now: Instant,
+        in shortage: inout Shortage
+    ) {
         let slot = slots[place]
         let pace = request.isStreaming ? paceOfFirst : paceOfWhole
         shortage.isServable = true
-        if request.tokens > slot.tokensLimit { return }
+        if tokens > min(slot.tokensLimit, whole.tokensLimit) { return }
         // When a call under way makes room is not known: in the time of one answer, at least a second.
         let answered = now + .seconds(max(1, paceOfWhole.expected))
-        let isMinuteFull = !slot.minuteHasRoom(for: request.tokens)
-        let hasRoomAt = isMinuteFull ? minute.end : slot.inFlight >= slot.inFlightLimit ? answered : now
+        var hasRoomAt = max(
+            window.opens(slot, place, for: tokens, now: now),
+            window.opens(whole, health.count, for: tokens, now: now))
+        if hasRoomAt <= now, slot.inFlight >= slot.inFlightLimit || whole.inFlight >= whole.inFlightLimit {
+            hasRoomAt = answered
+        }
+        if tokens > tokenAllowances[place].left { hasRoomAt = max(hasRoomAt, tokenAllowances[place].until) }
+        if requestAllowances[place].left <= 0 { hasRoomAt = max(hasRoomAt, requestAllowances[place].until) }
+        if let paysAt {
+            if hasRoomAt <= now { shortage.isBudgetSpent = true }
+            hasRoomAt = max(hasRoomAt, paysAt)
+        }
         shortage.opens(at: max(hasRoomAt, slot.coolingUntil))
         guard slot.coolingUntil > now, hasRoomAt <= slot.coolingUntil else { return }
         let remedy = Remedy(of: health[place].cause)

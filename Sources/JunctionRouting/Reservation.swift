@@ -1,38 +1,43 @@
 // A call's hold on a deployment: made in the same step in which the deployment is chosen, given back once.
 
-/// Tokens, a request and a place in flight, held at one deployment. Gives itself back, unused, when it is
-/// dropped without being settled.
-struct Reservation: ~Copyable {
-    let group: ModelGroup
+/// What a call holds at a deployment.
+struct Hold: Sendable {
     let place: Int
-    let tokens: Int
-    /// The number of the minute whose limits it counts against.
-    let minute: Int
+    let tokens: ExpectedTokens
+    /// The period of the window that it counts in.
+    let period: Int
+    /// Money taken from budgets.
+    let spending: Spending
     /// Whether its attempt finds out if the deployment answers again after a cooldown.
     let isProbe: Bool
+}
+
+/// Tokens, a request, a place in flight and money, held at one deployment. Gives itself back, unused, when it
+/// is dropped without being settled.
+struct Reservation: ~Copyable {
+    let group: ModelGroup
+    let hold: Hold
     private var isHeld = true
 
-    init(group: ModelGroup, place: Int, tokens: Int, minute: Int, isProbe: Bool = false) {
+    init(group: ModelGroup, hold: Hold) {
         self.group = group
-        self.place = place
-        self.tokens = tokens
-        self.minute = minute
-        self.isProbe = isProbe
+        self.hold = hold
     }
 
+    var place: Int { hold.place }
+    var isProbe: Bool { hold.isProbe }
+    /// What is held, as if it had been used.
+    var usage: TokenUsage { hold.tokens.usage }
+
     /// Puts what was used in the place of what was reserved, and tells the model group how it ended.
-    consuming func settle(tokensUsed: Int, end: AttemptEnd, now: Instant) {
+    consuming func settle(_ used: TokenUsage, of size: CallSize, end: AttemptEnd, now: Instant) {
         isHeld = false
-        group.settle(
-            place: place, reserved: tokens, minute: minute, used: tokensUsed, isProbe: isProbe, end: end,
-            now: now)
+        group.settle(hold, used: used, of: size, end: end, now: now)
     }
 
     deinit {
         if isHeld {
-            group.settle(
-                place: place, reserved: tokens, minute: minute, used: 0, isProbe: isProbe, end: .abandoned,
-                now: .zero)
+            group.settle(hold, used: TokenUsage(), of: CallSize(tokens: 0), end: .abandoned, now: .zero)
         }
     }
 }

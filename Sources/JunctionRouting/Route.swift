@@ -26,10 +26,16 @@ public struct Route: ~Copyable {
     private var backOffs = 0
     /// What the caller will be told if nothing else helps.
     private var outcome: RouteFailure.Outcome?
+    /// What no deployment of the last target without an open one can give.
+    private var missing: Features = []
     /// When another call has a chance, as far as is known.
     private var chanceAt: Instant?
     /// Whether the call is larger than what any deployment of its last target takes in a minute.
     private var isTooLarge = false
+    /// Tokens that it was expected to use there.
+    private var tokens = 0
+    /// Whether it failed there for want of money.
+    private var isBudgetSpent = false
 
     public init(router: Router, call: CallTraits, now: Instant) {
         self.router = router
@@ -55,7 +61,8 @@ public struct Route: ~Copyable {
     ) -> Action {
         guard isUnderWay(attempt) else { return .none }
         let (time, _) = endAttempt(attempt, failure, usage, now)
-        settle(attempt, usage, .failed(failure, after: time, isStreaming: call.isStreaming), now)
+        let spread = failure.spread(by: router.configuration.retryAfterSpread, &random)
+        settle(attempt, usage, .failed(spread, after: time, isStreaming: call.isStreaming), now)
         // The other one may answer yet.
         if isAnyUnderWay { return .none }
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
@@ -276,9 +283,10 @@ public struct Route: ~Copyable {
         let timeout = timeout(
             deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
         let hedgeAfter = request.learnsSlowness ? hedging.delay ?? pick.slowAfter : nil
+        let isProbe = pick.reservation.isProbe
         return Booking(
             target: what, kind: choice == .besides ? .hedge : .plain, place: place, timeout: timeout,
-            hedgeAfter: hedgeAfter.flatMap { $0 < timeout ? $0 : nil }, isProbe: pick.reservation.isProbe,
+            hedgeAfter: hedgeAfter.flatMap { $0 < timeout ? $0 : nil }, isProbe: isProbe,
             reservation: pick.reservation)
     }
 
@@ -375,8 +383,8 @@ public struct Route: ~Copyable {
         }
         guard let held = flight.reservation.take() else { return }
         let isAll = unknown == .all || committed == attempt
-        let tokens = usage?.total ?? (isAll ? held.tokens : 0)
-        held.settle(tokensUsed: tokens, end: end, now: now)
+        let used = usage ?? (isAll ? held.usage : TokenUsage())
+        held.settle(used, of: call.size, end: end, now: now)
     }
 
     // MARK: What was tried
@@ -474,7 +482,7 @@ public struct Route: ~Copyable {
             case .whenReturned: places { !wasToldToWait($0) }
             }
         var request = PickRequest(
-            tokens: call.estimatedTokens, isStreaming: call.isStreaming, timeLeft: deadline - now,
+            size: call.size, isStreaming: call.isStreaming, timeLeft: deadline - now,
             excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
         // Each deployment once is what cooldowns bound; only what goes beyond it can multiply an outage.
         request.budgetUse =
@@ -490,9 +498,9 @@ public struct Route: ~Copyable {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
         case .callersOverride: break
         }
-        if router.configuration.enableTagFiltering {
-            request.matching = router.groups[target.modelGroup].places(matching: call.tags)
-        }
+        request.features = call.features
+        request.matching = router.groups[target.modelGroup].places(
+            tags: tagsLookedAt, regions: call.regions, features: call.features)
         for attempt in here {
             guard let failure = attempts[attempt].outcome else { continue }
             switch remedy(failure.kind).others {
@@ -506,6 +514,8 @@ public struct Route: ~Copyable {
         }
         return request
     }
+
+    private var tagsLookedAt: [String]? { router.configuration.enableTagFiltering ? call.tags : nil }
 
     private func isOpen(_ choice: Choice, _ now: Instant) -> Bool {
         guard let request = request(choice, now) else { return false }
@@ -582,10 +592,16 @@ public struct Route: ~Copyable {
         }
         let shortage = router.groups[target.modelGroup].shortage(for: request, now: now)
         guard shortage.isServable else {
-            if attemptsHere == 0 { note(.noMatchingDeployment) }
+            if attemptsHere == 0 {
+                missing = router.groups[target.modelGroup].missing(
+                    tags: tagsLookedAt, regions: call.regions, features: call.features)
+                note(missing.isEmpty ? .noMatchingDeployment : .unsupported)
+            }
             return
         }
         isTooLarge = shortage.opensAt == nil
+        tokens = shortage.tokens
+        isBudgetSpent = shortage.isBudgetSpent
         guard let opensAt = shortage.opensAt else { return note(.limited) }
         if opensAt <= now { return note(call.deadline == nil ? .unavailable : .deadlineExceeded) }
         note(shortage.outcome)
@@ -596,8 +612,8 @@ public struct Route: ~Copyable {
         if now >= deadline, call.deadline != nil { return reply(.deadlineExceeded, "", now) }
         let cause =
             isTooLarge
-            ? "its \(call.estimatedTokens) tokens are more than a deployment may use in a minute"
-            : attempts.last?.failureDescription ?? ""
+            ? "its \(tokens) tokens are more than a deployment may use in a minute"
+            : attempts.last?.failureDescription ?? (isBudgetSpent ? "the budget is spent" : "")
         return reply(outcome ?? .unavailable, cause, now)
     }
 
@@ -610,6 +626,7 @@ public struct Route: ~Copyable {
             RouteFailure(
                 outcome: outcome,
                 message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
-                attempts: Array(attempts), retryAfter: retryAfter))
+                attempts: Array(attempts), retryAfter: retryAfter,
+                missing: outcome == .unsupported ? missing : []))
     }
 }

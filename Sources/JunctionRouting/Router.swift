@@ -46,7 +46,10 @@ public final class Router: Sendable {
                 members.append((deployment.modelGroup, [index]))
             }
         }
-        let groups = members.map { ModelGroup(name: $0.name, members: $0.deployments, configuration) }
+        let purses = configuration.providerBudgets.mapValues(Purse.init)
+        let groups = members.map {
+            ModelGroup(name: $0.name, members: $0.deployments, configuration, providerPurses: purses)
+        }
         var positions = [(group: Int, place: Int)](repeating: (0, 0), count: configuration.deployments.count)
         for (number, group) in groups.enumerated() {
             for (place, terms) in group.terms.enumerated() { positions[terms.deployment] = (number, place) }
@@ -82,6 +85,11 @@ public final class Router: Sendable {
     /// Counters of every deployment, in the order of `RouterConfiguration.deployments`.
     public func usage(now: Instant) -> [DeploymentUsage] {
         groups.flatMap { $0.usage(now: now) }.sorted { $0.deployment < $1.deployment }
+    }
+
+    /// The provider of a deployment says, in an answer to a call with the configured key, what it leaves us.
+    public func noted(_ limits: RateLimits, deployment: Int, now: Instant) {
+        groups[positions[deployment].group].note(limits, from: positions[deployment].place, now: now)
     }
 
     func target(_ number: Int) -> Target { Self.target(number, groupCount: groups.count, positions) }

@@ -28,70 +28,41 @@ public enum Strategy: String, Sendable, CaseIterable {
 
 extension ModelGroup.State {
     /// Chooses among the deployments of `tier` that are open to the call; nil: none is.
-    func choose(
-        by strategy: Strategy, from tier: Range<Int>, of group: ModelGroup, for request: PickRequest,
+    mutating func choose(
+        from tier: Range<Int>, of group: ModelGroup, for request: PickRequest, _ expected: ExpectedTokens,
         now: Instant, random: inout RandomSource
     ) -> Int? {
+        if request.takesAll {
+            board.openAll()
+        } else {
+            for place in tier {
+                let isOpen = group.isOpen(place, to: request, expected, self, now: now)
+                board.openOneByOne(place, isOpen: isOpen)
+            }
+        }
+        let tokens = Board.score(expected.total)
         switch strategy {
-        case .usageBased:
-            lowest(in: tier, request, now, &random) { Double(slots[$0].tokensCounted) }
-        case .leastBusy:
-            lowest(in: tier, request, now, &random) { Double(slots[$0].inFlight) }
-        case .costBased:
-            lowest(in: tier, request, now, &random) { group.terms[$0].costPerToken }
+        case .usageBased, .leastBusy, .costBased, .headroom:
+            return board.lowest(in: tier, for: tokens, isStreaming: false, &random)
         case .latencyBased:
-            fastest(in: tier, request, now, buffer: group.latencyBuffer, &random)
+            return board.lowest(
+                in: tier, for: tokens, isStreaming: request.isStreaming, buffer: group.latencyBuffer, &random)
         case .simpleShuffle:
-            weighted(in: tier, request, now, group.terms, &random)
+            return weighted(in: tier, tokens, group, &random)
         case .powerOfTwo:
-            lessLoadedOfTwo(in: tier, request, now, &random)
-        case .headroom:
-            lowest(in: tier, request, now, &random) { slots[$0].shareUsed }
+            return lessLoadedOfTwo(in: tier, tokens, isStreaming: request.isStreaming, &random)
         }
-    }
-
-    /// The open deployment with the lowest score; one of them at random when several have it.
-    @inline(__always)
-    private func lowest(
-        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ random: inout RandomSource,
-        score: (Int) -> Double
-    ) -> Int? {
-        let takesAll = request.takesAll
-        var choice: Int?
-        var best = Double.infinity
-        var ties = 0
-        for place in tier where isOpen(place, slots[place], to: request, takesAll: takesAll, now: now) {
-            let its = score(place)
-            if its > best { continue }
-            ties = its < best ? 1 : ties &+ 1
-            best = its
-            if ties == 1 || random.below(ties) == 0 { choice = place }
-        }
-        return choice
-    }
-
-    /// One at random of those that are at most `buffer` (a share) slower than the fastest.
-    private func fastest(
-        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, buffer: Double,
-        _ random: inout RandomSource
-    ) -> Int? {
-        func seconds(_ place: Int) -> Double { health[place].latency(isStreaming: request.isStreaming) }
-        guard let first = lowest(in: tier, request, now, &random, score: seconds) else { return nil }
-        if buffer <= 0 { return first }
-        let bound = seconds(first) * (1 + buffer)
-        return lowest(in: tier, request, now, &random) { seconds($0) > bound ? 1 : 0 }
     }
 
     /// The one with less to do of two at random. Where the speed of one is not known, calls alone count.
     private func lessLoadedOfTwo(
-        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ random: inout RandomSource
+        in tier: Range<Int>, _ tokens: Int32, isStreaming: Bool, _ random: inout RandomSource
     ) -> Int? {
-        guard let one = anyOpen(in: tier, request, now, &random),
-            let other = anyOpen(in: tier, but: one, request, now, &random)
+        guard let one = anyOpen(in: tier, tokens, &random),
+            let other = anyOpen(in: tier, but: one, tokens, &random)
         else { return nil }
         let (its, others) = (
-            health[one].latency(isStreaming: request.isStreaming),
-            health[other].latency(isStreaming: request.isStreaming)
+            health[one].latency(isStreaming: isStreaming), health[other].latency(isStreaming: isStreaming)
         )
         let areKnown = its > 0 && others > 0
         let load = Double(slots[one].inFlight + 1) * (areKnown ? its : 1)
@@ -100,35 +71,49 @@ extension ModelGroup.State {
 
     /// One at random of those that are open; `last` only when it is the only one.
     private func anyOpen(
-        in tier: Range<Int>, but last: Int? = nil, _ request: PickRequest, _ now: Instant,
-        _ random: inout RandomSource
+        in tier: Range<Int>, but last: Int = -1, _ tokens: Int32, _ random: inout RandomSource
     ) -> Int? {
         // Most are open mostly: a few draws nearly always spare the look at all of them.
         for _ in 0..<4 {
             let place = tier.lowerBound + random.below(tier.count)
-            if place != last, isOpen(place, to: request, now: now) { return place }
+            if place != last, board.isOpen(place, for: tokens) { return place }
         }
-        return lowest(in: tier, request, now, &random) { $0 == last ? 1 : 0 }
+        return board.any(in: tier, but: last, for: tokens, &random)
     }
 
     /// One at random, each as likely as its weight is large. Weights of zero count when there are no others.
     private func weighted(
-        in tier: Range<Int>, _ request: PickRequest, _ now: Instant, _ terms: [Terms],
-        _ random: inout RandomSource
+        in tier: Range<Int>, _ tokens: Int32, _ group: ModelGroup, _ random: inout RandomSource
     ) -> Int? {
-        let takesAll = request.takesAll
-        var total = 0.0
-        for place in tier where isOpen(place, slots[place], to: request, takesAll: takesAll, now: now) {
-            total += terms[place].weight
+        let weights = group.cumulativeWeights
+        let before = tier.lowerBound == 0 ? 0 : weights[tier.lowerBound - 1]
+        let all = weights[tier.upperBound - 1] - before
+        // A draw that meets a closed one is made again, which leaves the others' shares as they are.
+        for _ in 0..<(all > 0 ? 16 : 0) {
+            let mark = before + random.fraction() * all
+            let place = Self.first(above: mark, in: tier, weights)
+            if board.isOpen(place, for: tokens) { return place }
         }
-        guard total > 0 else { return lowest(in: tier, request, now, &random) { _ in 0 } }
+        var open = 0.0
+        for place in tier where board.isOpen(place, for: tokens) { open += group.terms[place].weight }
+        guard open > 0 else { return board.any(in: tier, for: tokens, &random) }
         var choice: Int?
-        var rest = random.fraction() * total
-        for place in tier where isOpen(place, to: request, now: now) && terms[place].weight > 0 {
+        var rest = random.fraction() * open
+        for place in tier where board.isOpen(place, for: tokens) && group.terms[place].weight > 0 {
             choice = place
-            rest -= terms[place].weight
+            rest -= group.terms[place].weight
             if rest < 0 { break }
         }
         return choice
+    }
+
+    /// The first place whose weight, with all before it, is above `mark`; the last if none is.
+    private static func first(above mark: Double, in tier: Range<Int>, _ weights: [Double]) -> Int {
+        var (low, high) = (tier.lowerBound, tier.upperBound - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if weights[middle] > mark { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }

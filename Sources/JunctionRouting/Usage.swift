@@ -12,17 +12,21 @@ public struct TokenUsage: Sendable, Equatable {
     public var cacheWritten: Int
     /// Completion tokens spent on reasoning.
     public var reasoning: Int
+    /// Whether it is a guess, since the provider has not told.
+    public var isEstimated = false
 
     /// What counts against a deployment's tokens per minute.
     public var total: Int { prompt + completion }
 
     public init(
-        prompt: Int = 0, completion: Int = 0, cached: Int = 0, cacheWritten: Int = 0, reasoning: Int = 0
+        prompt: Int = 0, completion: Int = 0, cached: Int = 0, cacheWritten: Int = 0, reasoning: Int = 0,
+        isEstimated: Bool = false
     ) {
         self.prompt = prompt
         self.completion = completion
         self.cached = cached
         self.cacheWritten = cacheWritten
         self.reasoning = reasoning
+        self.isEstimated = isEstimated
     }
 }

@@ -16,6 +16,8 @@ final class AttemptInFlight: HTTPHandler {
     private var transfer: Transfer?
     /// Whose attempt it is; nil while it is under way no more. Keeps the call alive.
     private var call: Call?
+    /// The deployment whose provider's word on its limits is to be passed on; nil: none, or it was.
+    private var speaksFor: Int?
     /// What the route calls it.
     private(set) var number = -1
     /// Attempts that it has been; tells whether the present one is still the same.
@@ -23,7 +25,9 @@ final class AttemptInFlight: HTTPHandler {
 
     /// The provider's count; nil while it has told none.
     private(set) var usage: TokenUsage?
-    private(set) var answer: JunctionV1.CompleteResponse.View?
+    /// What its tokens cost.
+    private(set) var prices = TokenPrices()
+    private(set) var answer: Answer?
     private(set) var contentBytes = 0
     /// Whether content of it has reached the caller.
     private(set) var isCommitted = false
@@ -42,12 +46,17 @@ final class AttemptInFlight: HTTPHandler {
     func begin(_ attempt: Attempt, of call: Call, at target: ProviderTarget) {
         self.call = call
         number = attempt.number
-        reader.reset(adapter: target.adapter, isStreaming: call.isStreaming)
+        // What a provider says to a call with another key is nothing to us.
+        if case .deployment(let deployment) = attempt.target { speaksFor = deployment }
+        prices = target.prices
+        let question = call.question
+        reader.reset(
+            adapter: target.adapter, isStreaming: question.isStreaming,
+            embeddingCount: question.embeddingCount)
         timer.reschedule(after: attempt.timeout)
         if let after = attempt.hedgeAfter { hedgeTimer.reschedule(after: after) }
         do throws(Failure) {
-            transfer = try target.send(
-                call.completion, isStreaming: call.isStreaming, by: worker, handler: self)
+            transfer = try target.send(question, by: worker, handler: self)
         } catch {
             fail(error)
         }
@@ -70,6 +79,7 @@ final class AttemptInFlight: HTTPHandler {
         transfer = nil
         call = nil
         uses &+= 1
+        speaksFor = nil
         timer.cancel()
         hedgeTimer.cancel()
         usage = nil
@@ -108,7 +118,17 @@ final class AttemptInFlight: HTTPHandler {
         reader.header(name: name, value: value)
     }
 
+    /// The head of the answer is whole: what the provider leaves us is known.
+    private func passOnLimits() {
+        guard let deployment = speaksFor.take() else { return }
+        let limits = reader.rateLimits
+        if limits != RateLimits() {
+            worker.router.noted(limits, deployment: deployment, now: worker.now)
+        }
+    }
+
     func received(body: Span<UInt8>) {
+        passOnLimits()
         reader.append(body)
         if isCommitted { awaitNextPiece() }
         pump()
@@ -118,6 +138,7 @@ final class AttemptInFlight: HTTPHandler {
         transfer = nil
         switch end {
         case .complete:
+            passOnLimits()
             reader.end()
             pump()
         case .failed(let failure):
@@ -129,12 +150,11 @@ final class AttemptInFlight: HTTPHandler {
     private func pump() {
         let use = uses
         while use == uses, let call {
-            switch reader.next(in: call.isStreaming ? worker.scratch : call.arena) {
+            switch reader.next(in: call.question.isStreaming ? worker.scratch : call.arena) {
             case .needsMore: return
             case .delta(let delta, let hasContent): take(delta, hasContent: hasContent, for: call)
-            case .complete(let response):
-                answer = response
-                for choice in response.choices { contentBytes += choice.message?.content.count ?? 0 }
+            case .complete(let response): take(.completion(response))
+            case .embeddings(let response): take(.embeddings(response))
             case .usage(let counted): usage = counted
             case .finished: return call.succeeded(self)
             case .failed(let failure): return fail(failure)
@@ -156,6 +176,11 @@ final class AttemptInFlight: HTTPHandler {
         for choice in delta.choices { contentBytes += choice.content.count }
         call.forward(delta, from: self)
         worker.scratch.reset()
+    }
+
+    private func take(_ whole: Answer) {
+        answer = whole
+        contentBytes += whole.contentBytes
     }
 
     private func fail(_ failure: Failure) { call?.failed(self, failure) }

@@ -7,14 +7,13 @@ import JunctionRPC
 import JunctionRouting
 import JunctionTransport
 
-/// One `Complete` or `Stream` from its request to its status. Confined to its worker's loop. Lives as long as
-/// its RPC holds it as delegate, or an attempt is under way.
+/// One `Complete`, `Stream` or `Embed` from its request to its status. Confined to its worker's loop. Lives as
+/// long as its RPC holds it as delegate, or an attempt is under way.
 final class Call: ServerStreamDelegate {
     private let worker: Worker
     private let rpc: ServerStream
-    let completion: JunctionV1.Completion.View
+    let question: Question
     private let overrides: [ProviderTarget]
-    let isStreaming: Bool
     private var route: Route
     /// The attempts under way; the second only beside a first that is slow.
     private var first: AttemptInFlight?
@@ -24,13 +23,12 @@ final class Call: ServerStreamDelegate {
     private var isOver = false
 
     init(
-        worker: Worker, rpc: ServerStream, completion: JunctionV1.Completion.View, isStreaming: Bool,
-        traits: CallTraits, overrides: [ProviderTarget]
+        worker: Worker, rpc: ServerStream, question: Question, traits: CallTraits,
+        overrides: [ProviderTarget]
     ) {
         self.worker = worker
         self.rpc = rpc
-        self.completion = completion
-        self.isStreaming = isStreaming
+        self.question = question
         self.overrides = overrides
         route = Route(router: worker.router, call: traits, now: worker.now)
     }
@@ -68,7 +66,7 @@ final class Call: ServerStreamDelegate {
 
     private func abandon(_ number: Int) {
         guard let loser = inFlight(number) else { return }
-        let used = usageSoFar(of: loser) ?? TokenUsage(prompt: estimatedPromptTokens(completion))
+        let used = usageSoFar(of: loser) ?? TokenUsage(prompt: question.estimatedPromptTokens)
         remove(loser)
         loser.cancel()
         route.outrun(attempt: number, usage: used, now: worker.now)
@@ -101,22 +99,22 @@ final class Call: ServerStreamDelegate {
 
     func succeeded(_ attempt: AttemptInFlight) {
         let used = attempt.usage ?? estimatedUsage(of: attempt)
-        let isEstimated = attempt.usage == nil
         let answer = attempt.answer
-        if isStreaming, !attempt.isCommitted { commit(attempt) }
+        let prices = attempt.prices
+        if question.isStreaming, !attempt.isCommitted { commit(attempt) }
         let number = attempt.number
         remove(attempt)
         attempt.letGo()
         perform(route.finished(attempt: number, usage: used, now: worker.now))
-        if isStreaming {
+        let usage = usageMessage(of: used, prices: prices, in: rpc.arena)
+        let taken = routeMessage(of: route.report, in: rpc.arena, target: target)
+        if question.isStreaming {
             let last = JunctionV1.StreamResponse.View(in: rpc.arena)
-            last.usage = usageMessage(of: used, isEstimated: isEstimated, in: rpc.arena)
-            last.route = routeMessage(of: route.report, in: rpc.arena, target: target)
+            last.usage = usage
+            last.route = taken
             rpc.send(last)
-        } else if let answer {
-            answer.usage = usageMessage(of: used, isEstimated: isEstimated, in: rpc.arena)
-            answer.route = routeMessage(of: route.report, in: rpc.arena, target: target)
-            rpc.send(answer)
+        } else {
+            answer?.send(to: rpc, usage: usage, route: taken)
         }
         end(with: .ok)
     }
@@ -195,7 +193,9 @@ final class Call: ServerStreamDelegate {
     }
 
     private func estimatedUsage(of attempt: AttemptInFlight) -> TokenUsage {
-        TokenUsage(
-            prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: attempt.contentBytes))
+        var usage = TokenUsage(
+            prompt: question.estimatedPromptTokens, completion: tokens(ofBytes: attempt.contentBytes))
+        usage.isEstimated = true
+        return usage
     }
 }

@@ -2,8 +2,11 @@
 // latency, at a set speed, and fails as often as it is told, so that the service runs without any account.
 // Speaks OpenAI's wire format, so that its answers go the same way as a real provider's.
 import JunctionConfig
+import JunctionMessages
 import JunctionOutbound
+import JunctionProtobuf
 import JunctionProviders
+import JunctionRouting
 import JunctionTransport
 
 /// One answer of a mock deployment: what `HTTPTransfer` is for a real one. Confined to its loop.
@@ -15,21 +18,36 @@ final class MockTransfer {
     private var wordsLeft: ArraySlice<String>
     private let promptTokens: Int
     private let model: String
+    /// The vectors that were asked for, as JSON; nil: a completion was.
+    private let embeddings: String?
     private var isPaused = false
 
     init(
-        _ settings: MockSettings, model: String, promptTokens: Int, isStreaming: Bool, fails: Bool,
-        loop: EventLoop,
+        _ settings: MockSettings, model: String, question: Question, fails: Bool, loop: EventLoop,
         handler: any HTTPHandler
     ) {
         self.settings = settings
         self.loop = loop
         self.handler = handler
         self.model = model
-        self.promptTokens = promptTokens
+        promptTokens = question.estimatedPromptTokens
+        if case .embedding(let embedding) = question {
+            embeddings = vectors(of: embedding)
+        } else {
+            embeddings = nil
+        }
         wordsLeft = words(of: settings.response)[...]
+        let isStreaming = question.isStreaming
         timer = loop.schedule(after: settings.latency) { [self] in
-            if fails { fail() } else if isStreaming { beginStream() } else { answer() }
+            if fails {
+                fail()
+            } else if let embeddings {
+                embed(embeddings)
+            } else if isStreaming {
+                beginStream()
+            } else {
+                answer()
+            }
         }
     }
 
@@ -54,6 +72,11 @@ final class MockTransfer {
     private func fail() {
         handler?.received(status: 500)
         end(#"{"error":{"message":"the mock was told to fail","type":"server_error","code":null}}"#)
+    }
+
+    private func embed(_ vectors: String) {
+        handler?.received(status: 200)
+        end(#"{"object":"list","model":\#(jsonText(model)),"data":\#(vectors),"usage":\#(usage(0))}"#)
     }
 
     private func answer() {
@@ -123,4 +146,21 @@ private func words(of text: String) -> [String] {
         }
     }
     return words
+}
+
+/// A vector for each text, of length 1, and the same whenever the text is.
+private func vectors(of embedding: JunctionV1.Embedding.View) -> String {
+    let count = embedding.dimensions.map(Int.init) ?? 8
+    let vectors = embedding.inputs.enumerated().map { index, text in
+        // FNV-1a (draft-eastlake-fnv).
+        var seed: UInt64 = 14_695_981_039_346_656_037
+        let bytes = text.bytes
+        for place in bytes.indices { seed = (seed ^ UInt64(bytes[place])) &* 1_099_511_628_211 }
+        var random = RandomSource(seed: seed)
+        let values = (0..<count).map { _ in Double.random(in: -1...1, using: &random) }
+        let length = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        let numbers = values.map { "\(length > 0 ? $0 / length : 1)" }.joined(separator: ",")
+        return #"{"object":"embedding","index":\#(index),"embedding":[\#(numbers)]}"#
+    }
+    return "[\(vectors.joined(separator: ","))]"
 }

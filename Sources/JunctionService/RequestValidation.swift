@@ -62,6 +62,28 @@ func validated(_ completion: JunctionV1.Completion.View?) throws(Status) -> Junc
     return completion
 }
 
+/// Most texts of a request: what OpenAI, the most generous, takes.
+private let inputsMax = 2048
+
+/// The embedding of a request.
+///
+/// - Throws: INVALID_ARGUMENT that names the field which no provider could take.
+func validated(_ embedding: JunctionV1.Embedding.View?) throws(Status) -> JunctionV1.Embedding.View {
+    guard let embedding else { throw invalid("embedding", "is missing: say what to turn into vectors") }
+    if embedding.model.isEmpty { throw invalid("embedding.model", "is empty: name a model group") }
+    if embedding.inputs.isEmpty { throw invalid("embedding.inputs", "is empty: send at least one text") }
+    if embedding.inputs.count > inputsMax {
+        throw invalid("embedding.inputs", "has \(embedding.inputs.count) texts, more than \(inputsMax)")
+    }
+    for (index, text) in embedding.inputs.enumerated() where text.isEmpty {
+        throw invalid("embedding.inputs[\(index)]", "is empty: there is nothing to turn into a vector")
+    }
+    if let value = embedding.dimensions, !(1...65_536).contains(value) {
+        throw invalid("embedding.dimensions", "is \(value), not 1 to 65536")
+    }
+    return embedding
+}
+
 /// Checks the routing asked for.
 ///
 /// - Parameter allowedBases: the bases that an override may name (`allowed_api_bases`).

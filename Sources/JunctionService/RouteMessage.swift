@@ -20,6 +20,9 @@ func routeMessage(
         view.httpStatus = Int32(attempt.outcome?.httpStatus ?? 200)
         if let failure = attempt.outcome { view.error = arena.text(failure.message) }
         view.timeToFirstTokenUs = attempt.timeToFirstToken?.microseconds ?? 0
+        if let used = attempt.usage {
+            view.usage = usageMessage(of: used, prices: target.prices, in: arena)
+        }
     }
     if let answered = report.answered {
         let target = target(answered.deployment, answered.overrideIndex)
@@ -31,16 +34,17 @@ func routeMessage(
     return route
 }
 
-/// The message for tokens used.
-func usageMessage(of used: TokenUsage, isEstimated: Bool, in arena: Arena) -> JunctionV1.Usage.View {
+/// The message for tokens used, and what they cost where that is known.
+func usageMessage(of used: TokenUsage, prices: TokenPrices, in arena: Arena) -> JunctionV1.Usage.View {
     let view = JunctionV1.Usage.View(in: arena)
     view.promptTokens = Int64(used.prompt)
     view.completionTokens = Int64(used.completion)
     view.totalTokens = Int64(used.total)
     view.cachedTokens = Int64(used.cached)
-    view.cacheWriteTokens = Int64(used.cacheWritten)
     view.reasoningTokens = Int64(used.reasoning)
-    view.estimated = isEstimated
+    view.cacheWriteTokens = Int64(used.cacheWritten)
+    view.costUsd = prices.cost(of: used)
+    view.estimated = used.isEstimated
     return view
 }
 

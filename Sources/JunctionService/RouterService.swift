@@ -7,7 +7,7 @@ import JunctionProviders
 import JunctionRPC
 import JunctionRouting
 
-/// `Complete` and `Stream` on one worker's loop.
+/// `Complete`, `Stream` and `Embed` on one worker's loop.
 final class RouterService: RouterServiceServer {
     private let worker: Worker
 
@@ -15,33 +15,44 @@ final class RouterService: RouterServiceServer {
 
     func complete(_ request: JunctionV1.CompleteRequest.View, _ call: ServerCall<JunctionV1.CompleteResponse>)
     {
-        start(request.completion, request.routing, call.stream, isStreaming: false)
+        start(request.routing, call.stream) { () throws(Status) in
+            .completion(try validated(request.completion), isStreaming: false)
+        }
     }
 
     func stream(_ request: JunctionV1.StreamRequest.View, _ call: ServerCall<JunctionV1.StreamResponse>) {
-        start(request.completion, request.routing, call.stream, isStreaming: true)
+        start(request.routing, call.stream) { () throws(Status) in
+            .completion(try validated(request.completion), isStreaming: true)
+        }
     }
 
     func embed(_ request: JunctionV1.EmbedRequest.View, _ call: ServerCall<JunctionV1.EmbedResponse>) {
-        call.stream.finish(Status(.unimplemented, "embeddings are not routed yet"))
+        start(request.routing, call.stream) { () throws(Status) in
+            .embedding(try validated(request.embedding))
+        }
     }
 
     private func start(
-        _ completion: JunctionV1.Completion.View?, _ routing: JunctionV1.Routing.View?, _ rpc: ServerStream,
-        isStreaming: Bool
+        _ routing: JunctionV1.Routing.View?, _ rpc: ServerStream,
+        validated question: () throws(Status) -> Question
     ) {
         do throws(Status) {
-            let completion = try validated(completion)
+            let question = try question()
             try validate(routing, allowedBases: worker.server.allowedAPIBases)
-            let model = String(completion.model)
-            guard let group = worker.router.modelGroup(named: model) else { throw unknownModel(model) }
+            let model = String(question.model)
+            guard let group = worker.router.modelGroup(named: model) else {
+                throw unknownModel(model, field: "\(question.field).model")
+            }
             var traits = CallTraits(
-                modelGroup: group, estimatedTokens: estimatedTokens(completion), isStreaming: isStreaming)
+                modelGroup: group, estimatedTokens: 0, isStreaming: question.isStreaming)
+            traits.size = question.size
+            traits.features = question.features
             traits.deadline = rpc.deadline.map(worker.instant) ?? worker.now + worker.server.defaultDeadline
             var overrides: [ProviderTarget] = []
             if let routing {
                 traits.numRetries = routing.numRetries.map(Int.init)
                 traits.tags = routing.tags.map { String($0) }
+                traits.regions = routing.regions.map { String($0) }
                 traits.disableFallbacks = routing.disableFallbacks
                 for (index, fallback) in routing.fallbacks.enumerated() {
                     let field = "routing.fallbacks[\(index)]"
@@ -49,8 +60,7 @@ final class RouterService: RouterServiceServer {
                 }
             }
             Call(
-                worker: worker, rpc: rpc, completion: completion, isStreaming: isStreaming, traits: traits,
-                overrides: overrides
+                worker: worker, rpc: rpc, question: question, traits: traits, overrides: overrides
             ).start()
         } catch { rpc.finish(error) }
     }
@@ -113,16 +123,22 @@ final class RouterService: RouterServiceServer {
             deployment = DeploymentConfiguration(
                 id: "override", modelGroup: model, provider: provider, model: name,
                 apiBase: provider.defaultBase ?? "")
+            deployment.prices = ModelFacts.of(model: name, provider: prefix)?.prices ?? TokenPrices()
         }
         deployment.id = "override:\(deployment.id)"
         if !override.apiKey.isEmpty {
             deployment.apiKey = Secret(String(override.apiKey))
+            deployment.amazon = nil
+            deployment.entra = nil
             deployment.organization = nil
             deployment.extraHeaders = []
         }
         if !override.apiVersion.isEmpty { deployment.apiVersion = String(override.apiVersion) }
         if !override.apiBase.isEmpty {
             deployment.apiBase = String(override.apiBase)
+            if deployment.mock != nil {
+                deployment.rules = ParameterRules(provider: deployment.provider, model: deployment.model)
+            }
             deployment.mock = nil
         }
         if deployment.mock == nil && deployment.apiBase.isEmpty {
@@ -131,7 +147,7 @@ final class RouterService: RouterServiceServer {
         return deployment
     }
 
-    private func unknownModel(_ name: String, field: String = "completion.model") -> Status {
+    private func unknownModel(_ name: String, field: String) -> Status {
         Status(
             .notFound,
             "\(field) '\(readable(name))' is no model group, alias or deployment of the configuration")

@@ -22,6 +22,7 @@ final class Worker {
     var random: RandomSource
     private let origin: ContinuousClock.Instant
     private let json = JSONReader()
+    private var tokenSources: [EntraSettings: TokenSource] = [:]
     private var idleAttempts: [AttemptInFlight] = []
     private static let idleAttemptsMax = 256
 
@@ -50,6 +51,14 @@ final class Worker {
     var now: Instant { instant(loop.now) }
 
     func instant(_ time: ContinuousClock.Instant) -> Instant { Instant(time - origin) }
+
+    /// One source for all deployments that sign in as the same client.
+    func tokens(of entra: EntraSettings) throws(HTTPFailure) -> TokenSource {
+        if let source = tokenSources[entra] { return source }
+        let source = try TokenSource(entra, server: server, loop: loop, client: client)
+        tokenSources[entra] = source
+        return source
+    }
 
     func takeAttempt() -> AttemptInFlight {
         idleAttempts.popLast() ?? AttemptInFlight(worker: self, json: json)

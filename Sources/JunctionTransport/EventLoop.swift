@@ -177,6 +177,13 @@ public final class EventLoop: @unchecked Sendable {
         return time.nanoseconds &- start.time
     }
 
+    /// Seconds since 1970 by the system's clock, which may jump: for what other machines are told.
+    public var secondsSince1970: Int64 {
+        var time = uv_timeval64_t()
+        uv_gettimeofday(&time)
+        return time.tv_sec
+    }
+
     /// Runs `action` at the end of every turn, before connections are flushed.
     public func beforeSleep(_ action: @escaping () -> Void) {
         beforeSleepActions.append(action)

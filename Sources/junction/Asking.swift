@@ -1,27 +1,18 @@
-// What `complete` and `stream` have in common: their options, the request made of them, how a route and an
-// error are told to a person.
+// What `complete`, `stream` and `embed` have in common: their options, the request made of them, how a route
+// and an error are told to a person.
 import ArgumentParser
 import Foundation
 import JunctionClient
 import JunctionMessages
 import JunctionRPC
 
-/// Options of the commands that ask a running router.
-struct Asking: ParsableArguments {
+/// Options of the commands that ask a running router, whatever they ask.
+struct RouterOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "The model group to ask (`model_name` in the configuration).")
     var model: String
 
     @Option(help: "Address of the router.")
     var address = "127.0.0.1:50051"
-
-    @Option(help: "Instructions to the model that come before the prompt.")
-    var system: String?
-
-    @Option(help: "Most tokens to generate.")
-    var maxTokens: Int32?
-
-    @Option(help: "Sampling temperature, 0 to 2.")
-    var temperature: Double?
 
     @Option(
         name: .customLong("fallback"), help: "Model group to try when the asked one fails; may be repeated.")
@@ -36,19 +27,9 @@ struct Asking: ParsableArguments {
     @Flag(help: "Print the route taken: every attempt with its outcome and duration.")
     var route = false
 
-    @Argument(help: "The prompt. `-` reads it from standard input.")
-    var prompt: String
-
     func validate() throws {
         if model.isEmpty || fallbacks.contains("") {
             throw ValidationError("A model group's name must not be empty.")
-        }
-        if prompt.isEmpty { throw ValidationError("The prompt must not be empty.") }
-        if let maxTokens, maxTokens < 1 {
-            throw ValidationError("--max-tokens must be 1 or more, not \(maxTokens).")
-        }
-        if let temperature, !(0...2).contains(temperature) {
-            throw ValidationError("--temperature must be 0 to 2, not \(temperature).")
         }
         if let numRetries, !(0...100).contains(numRetries) {
             throw ValidationError("--num-retries must be 0 to 100, not \(numRetries).")
@@ -57,16 +38,6 @@ struct Asking: ParsableArguments {
             throw ValidationError("--timeout must be more than 0 and at most 86400 seconds, not \(timeout).")
         }
         _ = try destination(of: address)
-    }
-
-    func completion() throws -> JunctionV1.Completion {
-        var completion = JunctionV1.Completion()
-        completion.model = model
-        if let system { completion.messages.append(message(.system, system)) }
-        completion.messages.append(message(.user, prompt == "-" ? try standardInput() : prompt))
-        completion.maxTokens = maxTokens
-        completion.temperature = temperature
-        return completion
     }
 
     func routing() -> JunctionV1.Routing {
@@ -101,22 +72,6 @@ struct Asking: ParsableArguments {
         if let taken { printError(describe(taken)) }
     }
 
-    private func message(_ role: JunctionV1.Role, _ text: String) -> JunctionV1.Message {
-        var message = JunctionV1.Message()
-        message.role = role
-        message.content = text
-        return message
-    }
-
-    private func standardInput() throws -> String {
-        let bytes = try FileHandle.standardInput.readToEnd() ?? Data()
-        guard let text = String(validating: bytes, as: UTF8.self), !text.isEmpty else {
-            throw ValidationError(
-                "The prompt on standard input is \(bytes.isEmpty ? "empty" : "not UTF-8 text").")
-        }
-        return text
-    }
-
     private func tell(_ status: Status) {
         var text = "junction: \(status.code): \(status.message)\n"
         switch status.code {
@@ -134,8 +89,61 @@ struct Asking: ParsableArguments {
     }
 }
 
+/// Options of the commands that ask for a completion.
+struct Asking: ParsableArguments {
+    @OptionGroup var router: RouterOptions
+
+    @Option(help: "Instructions to the model that come before the prompt.")
+    var system: String?
+
+    @Option(help: "Most tokens to generate.")
+    var maxTokens: Int32?
+
+    @Option(help: "Sampling temperature, 0 to 2.")
+    var temperature: Double?
+
+    @Argument(help: "The prompt. `-` reads it from standard input.")
+    var prompt: String
+
+    func validate() throws {
+        if prompt.isEmpty { throw ValidationError("The prompt must not be empty.") }
+        if let maxTokens, maxTokens < 1 {
+            throw ValidationError("--max-tokens must be 1 or more, not \(maxTokens).")
+        }
+        if let temperature, !(0...2).contains(temperature) {
+            throw ValidationError("--temperature must be 0 to 2, not \(temperature).")
+        }
+    }
+
+    func completion() throws -> JunctionV1.Completion {
+        var completion = JunctionV1.Completion()
+        completion.model = router.model
+        if let system { completion.messages.append(message(.system, system)) }
+        completion.messages.append(message(.user, prompt == "-" ? try standardInput() : prompt))
+        completion.maxTokens = maxTokens
+        completion.temperature = temperature
+        return completion
+    }
+
+    private func message(_ role: JunctionV1.Role, _ text: String) -> JunctionV1.Message {
+        var message = JunctionV1.Message()
+        message.role = role
+        message.content = text
+        return message
+    }
+}
+
+/// All of standard input.
+func standardInput() throws -> String {
+    let bytes = try FileHandle.standardInput.readToEnd() ?? Data()
+    guard let text = String(validating: bytes, as: UTF8.self), !text.isEmpty else {
+        throw ValidationError("The text on standard input is \(bytes.isEmpty ? "empty" : "not UTF-8").")
+    }
+    return text
+}
+
 /// An address in its two parts; an IPv6 host stands in brackets.
-func destination(of address: String) throws -> (host: String, port: Int) {
+func destination(of address: String, option: String = "--address") throws -> (host: String, port: Int) {
     let colon = address.lastIndex(of: ":") ?? address.startIndex
     var host = address[..<colon]
     let port = Int(address[colon...].dropFirst()) ?? 0
@@ -146,7 +154,7 @@ func destination(of address: String) throws -> (host: String, port: Int) {
     }
     guard !host.isEmpty, (1...65535).contains(port) else {
         throw ValidationError(
-            "--address must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
+            "\(option) must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
     }
     return (String(host), port)
 }
@@ -168,8 +176,12 @@ private func describe(_ route: JunctionV1.Route) -> String {
 /// The usage as a line for a person.
 private func describe(_ usage: JunctionV1.Usage) -> String {
     "tokens: \(usage.promptTokens) prompt + \(usage.completionTokens) completion"
-        + (usage.estimated ? " (estimated)" : "") + "\n"
+        + (usage.estimated ? " (estimated)" : "")
+        + (usage.costUsd.map { ", cost: $\(dollars($0))" } ?? "") + "\n"
 }
+
+/// To a millionth of a dollar.
+private func dollars(_ amount: Double) -> String { String(format: "%.6f", amount) }
 
 private func milliseconds(_ microseconds: Int64) -> String {
     "\(microseconds / 1000).\(microseconds % 1000 / 100) ms"

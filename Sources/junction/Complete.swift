@@ -17,14 +17,14 @@ struct Complete: AsyncParsableCommand {
     func run() async throws {
         var request = JunctionV1.CompleteRequest()
         request.completion = try asking.completion()
-        request.routing = asking.routing()
-        try await asking.ask { client, options in
+        request.routing = asking.router.routing()
+        try await asking.router.ask { client, options in
             let response = try await client.router.complete(request, options: options)
             for choice in response.choices {
                 guard let message = choice.message else { continue }
                 try printNow((message.content.isEmpty ? message.refusal : message.content) + "\n")
             }
-            asking.tell(usage: response.usage, route: response.route)
+            asking.router.tell(usage: response.usage, route: response.route)
         }
     }
 }

@@ -35,16 +35,18 @@ struct Junction: ParsableCommand {
               junction serve --config router_config.yaml
               junction complete --model gpt-4o "What is the capital of France?"
               junction stream --model gpt-4o "Tell me a story."
+              junction embed --model text-embedding-3-small "The quick brown fox"
 
             Load it and see how it does:
               junction load --model gpt-4o --rate 100 --html report.html
 
             Exit codes: 0 done; 1 a configuration or start-up error; 64 wrong arguments;
-            65 to 80 from complete and stream: 64 + the gRPC status code (68: deadline exceeded,
+            65 to 80 from complete, stream and embed: 64 + the gRPC status code (68: deadline exceeded,
             69: not found, 72: resource exhausted, 78: unavailable).
             """,
         version: "0.1.0",
         subcommands: [
-            Serve.self, Complete.self, Stream.self, Check.self, Explain.self, Simulate.self, Load.self,
+            Serve.self, Complete.self, Stream.self, Embed.self, Check.self, Explain.self, Simulate.self,
+            Load.self,
         ])
 }

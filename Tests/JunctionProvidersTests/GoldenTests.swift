@@ -110,9 +110,17 @@ private struct Golden {
         return (Registry.provider(named: provider)!, model)
     }
 
+    /// What a golden of embeddings asks.
+    private var embedding: JunctionV1.Embedding? { settings["embed"].map { embeddings[$0]! } }
+
     func writeRequest() throws -> String {
         let arena = Arena()
         let writer = BodyWriter()
+        if let embedding {
+            try writer.write(
+                embedding.view(in: arena), model: deployment.model, adapter: deployment.provider.adapter)
+            return writer.text
+        }
         let completion = try #require(requests[settings["request"]!])
         try writer.write(
             completion.view(in: arena), model: deployment.model, isStreaming: isStream,
@@ -128,6 +136,6 @@ private struct Golden {
         }
         return JunctionProvidersTests.read(
             pieces, status: Int(lines[0])!, fields: fields, adapter: deployment.provider.adapter,
-            isStreaming: isStream)
+            isStreaming: isStream, embeddingCount: embedding?.inputs.count)
     }
 }

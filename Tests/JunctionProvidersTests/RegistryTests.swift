@@ -87,6 +87,28 @@ struct RegistryTests {
     }
 
     @Test(arguments: [
+        ("openai", "https://api.openai.com/v1", "https://api.openai.com/v1/embeddings"),
+        ("openai", "http://h/v1/chat/completions", "http://h/v1/embeddings"),
+        ("openai", "http://h/v1/embeddings/", "http://h/v1/embeddings"),
+        ("ollama", "http://localhost:11434", "http://localhost:11434/v1/embeddings"),
+        (
+            "azure", "https://r.openai.azure.com",
+            "https://r.openai.azure.com/openai/deployments/m/embeddings?api-version=2024-10-21"
+        ),
+        ("azure", "https://r.openai.azure.com/openai/v1", "https://r.openai.azure.com/openai/v1/embeddings"),
+        ("cohere", "https://api.cohere.com", "https://api.cohere.com/v2/embed"),
+        ("cohere", "http://h/v2/chat", "http://h/v2/embed"),
+        ("gemini", "http://h/v1beta", "http://h/v1beta/models/m:batchEmbedContents"),
+        ("bedrock", "http://h", "http://h/model/m/invoke"),
+        ("anthropic", "https://api.anthropic.com", nil),
+    ])
+    func knowsWhereEmbeddingsAreMade(provider: String, base: String, url: String?) {
+        let found = Registry.provider(named: provider)?.adapter.embeddingURL(
+            base: base, model: "m", apiVersion: nil)
+        #expect(found == url)
+    }
+
+    @Test(arguments: [
         ("anthropic.claude-v2:1", "anthropic.claude-v2%3A1"),
         (
             "arn:aws:bedrock:us-east-1:1:inference-profile/us.meta.llama",

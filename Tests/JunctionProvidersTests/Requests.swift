@@ -93,6 +93,27 @@ private func weatherCall(_ id: String, city: String) -> JunctionV1.ToolCall {
     return call
 }
 
+/// Texts that shall become embeddings.
+func embedding(_ texts: String..., change: (inout JunctionV1.Embedding) -> Void = { _ in })
+    -> JunctionV1.Embedding
+{
+    var embedding = JunctionV1.Embedding()
+    embedding.model = "group"
+    embedding.inputs = texts
+    change(&embedding)
+    return embedding
+}
+
+let embeddings: [String: JunctionV1.Embedding] = [
+    "one text": embedding("The quick \"brown\" fox"),
+    "two texts": embedding("Hello!", "Grüße 🌍") {
+        $0.dimensions = 3
+        $0.inputType = "search_query"
+        $0.user = "caller-7"
+        $0.extraParametersJson = #"{"truncate":"END"}"#
+    },
+]
+
 let requests: [String: JunctionV1.Completion] = [
     "hello": asking(),
     "settings": asking {
@@ -311,11 +332,13 @@ let requests: [String: JunctionV1.Completion] = [
     "converse-members": asking {
         $0.maxTokens = 256
         $0.extraParametersJson =
-            #"{"additionalModelRequestFields":{"top_k":5},"inferenceConfig":{"topP":0.5},"performanceConfig":{"latency":"optimized"}}"#
+            #"{"additionalModelRequestFields":{"top_k":5},"inferenceConfig":{"topP":0.5},"#
+            + #""performanceConfig":{"latency":"optimized"}}"#
     },
     "gemini-members": asking {
         $0.maxTokens = 256
         $0.extraParametersJson =
-            #"{"generationConfig":{"topK":5,"mediaResolution":"MEDIA_RESOLUTION_LOW"},"cachedContent":"cachedContents/1"}"#
+            #"{"generationConfig":{"topK":5,"mediaResolution":"MEDIA_RESOLUTION_LOW"},"#
+            + #""cachedContent":"cachedContents/1"}"#
     },
 ]

@@ -1,15 +1,16 @@
 // Feeds a reader as the network does and shows what it said, as text.
 import JunctionMessages
 import JunctionProtobuf
-import JunctionProviders
 import JunctionRouting
+
+@testable import JunctionProviders
 
 /// All that a reader says of an answer that comes in `pieces`.
 func read(
     _ pieces: [[UInt8]], status: Int = 200, fields: [(String, String)] = [], adapter: Adapter = .openAI([]),
-    isStreaming: Bool, with reader: AnswerReader = AnswerReader()
+    isStreaming: Bool, embeddingCount: Int? = nil, with reader: AnswerReader = AnswerReader()
 ) -> String {
-    reader.reset(adapter: adapter, isStreaming: isStreaming)
+    reader.reset(adapter: adapter, isStreaming: isStreaming, embeddingCount: embeddingCount)
     reader.begin(status: status)
     for (name, value) in fields { reader.header(name: Array(name.utf8).span, value: Array(value.utf8).span) }
     let arena = Arena()
@@ -22,6 +23,8 @@ func read(
                 said += hasContent ? "delta\n" : "delta without content\n"
                 said += shown(JunctionV1.StreamResponse(delta))
             case .complete(let response): said += "complete\n" + shown(JunctionV1.CompleteResponse(response))
+            case .embeddings(let response):
+                said += "embeddings\n" + shown(JunctionV1.EmbedResponse(response))
             case .usage(let usage):
                 said += "usage \(usage.prompt) + \(usage.completion), cached \(usage.cached), "
                 if usage.cacheWritten > 0 { said += "written to cache \(usage.cacheWritten), " }
@@ -105,13 +108,15 @@ func failure(
     }
 }
 
-/// The body that asks `model` for what the completion says.
+/// The body that asks `model` for what the completion says; what the wire format has no place for is refused.
 func body(
     _ completion: JunctionV1.Completion, model: String = "m", _ adapter: Adapter,
     options: BodyOptions = BodyOptions()
 ) throws -> String {
     let arena = Arena()
     let writer = BodyWriter()
+    var options = options
+    options.untaken = adapter.untaken
     try writer.write(
         completion.view(in: arena), model: model, isStreaming: false, adapter: adapter, options: options)
     return writer.text
@@ -138,6 +143,7 @@ private func shown(_ name: String, _ value: Any, indent: String) -> String {
     case let value as Double: return "\(indent)\(name): \(value)\n"
     case let value as Bool: return value ? "\(indent)\(name)\n" : ""
     case let value as [UInt8]: return value.isEmpty ? "" : "\(indent)\(name): \(value)\n"
+    case let value as [Float]: return "\(indent)\(name): \(value)\n"
     case let value as [Any]:
         return value.map { "\(indent)\(name)\n" + shown($0, indent: indent + "  ") }.joined()
     case let value as JunctionV1.FinishReason:

@@ -14,6 +14,7 @@ struct ExplanationTests {
                 Deployment(id: "e", modelGroup: "o"),
             ],
             fallbacks: ["m": ["n"], "n": ["o"]], contextWindowFallbacks: ["m": ["o"]])
+        configuration.retryAfterSpread = 0
         change(&configuration)
         return Router(configuration)
     }

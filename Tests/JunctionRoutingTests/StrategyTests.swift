@@ -132,9 +132,9 @@ private func isNear(_ value: Double, _ expected: Double) -> Bool { abs(value - e
     @Test func costBasedTakesTheCheapestAndTheUnknownLast() {
         let router = router("a a a") {
             $0.strategy = .costBased
-            $0.deployments[0].inputCostPerToken = 3
-            $0.deployments[1].inputCostPerToken = 1
-            $0.deployments[1].outputCostPerToken = 1.5
+            $0.deployments[0].prices.input = 3
+            $0.deployments[1].prices.input = 1
+            $0.deployments[1].prices.output = 1.5
             $0.deployments[1].requestsPerMinute = 1
         }
         router.use("d1", tokens: 1)
@@ -215,7 +215,7 @@ private func isNear(_ value: Double, _ expected: Double) -> Bool { abs(value - e
     @Test func aGroupMayHaveItsOwnStrategy() {
         let router = router("a a") {
             $0.modelGroupStrategies = ["a": .costBased]
-            $0.deployments[1].inputCostPerToken = 1
+            $0.deployments[1].prices.input = 1
         }
         #expect(shares(router) == [0, 1])
     }

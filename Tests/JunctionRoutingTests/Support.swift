@@ -37,6 +37,7 @@ func router(_ groups: String, change: (inout RouterConfiguration) -> Void = { _ 
         Deployment(id: "d\(index)", modelGroup: String(group))
     }
     var configuration = RouterConfiguration(deployments: deployments)
+    configuration.retryAfterSpread = 0
     change(&configuration)
     return Router(configuration)
 }
@@ -50,12 +51,13 @@ struct TestCall: ~Copyable {
         _ router: Router, _ model: String = "a", tokens: Int = 100, streaming: Bool = false,
         retries: Int? = nil,
         tags: [String] = [], deadline: Double? = nil, fallbacks: [FallbackTarget] = [],
-        disableFallbacks: Bool = false, now: Double = 0, seed: UInt64 = 1
+        disableFallbacks: Bool = false, features: Features = [], now: Double = 0, seed: UInt64 = 1
     ) {
-        let traits = CallTraits(
+        var traits = CallTraits(
             modelGroup: router.modelGroup(named: model)!, estimatedTokens: tokens, isStreaming: streaming,
             numRetries: retries, tags: tags, deadline: deadline.map(at), fallbacks: fallbacks,
             disableFallbacks: disableFallbacks)
+        traits.features = features
         route = Route(router: router, call: traits, now: at(now))
         random = RandomSource(seed: seed)
     }

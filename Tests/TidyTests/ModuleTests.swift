@@ -37,7 +37,7 @@ struct ModuleTests {
         "CNghttp2": ["Sources/JunctionTransport/HTTP2Session.swift"],
         "CCurl": ["Sources/JunctionOutbound/Curl.swift"],
         "CHiredis": ["Sources/JunctionOutbound/RedisReader.swift"],
-        "COpenSSL": ["Sources/JunctionOutbound/TLS.swift"],
+        "COpenSSL": ["Sources/JunctionOutbound/AWSSigner.swift", "Sources/JunctionOutbound/TLS.swift"],
         "CJSON": [
             "Sources/JunctionProviders/JSONReader.swift", "Sources/JunctionProviders/JSONWriter.swift",
         ],

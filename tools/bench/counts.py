@@ -84,7 +84,7 @@ def count(binary):
         upstream = programs.Upstream(record=0, chunks=CHUNKS, chunk_interval_ms=8)
         router = None
         try:
-            router = programs.Junction([upstream.deployment("gpt-4o-mini")], threads=1)
+            router = programs.Junction([upstream.deployment("gpt-4o-mini")], threads=1, seconds=120)
             for kind, (path, make, warm_up, calls, units) in LOADS.items():
                 body = stubs.framed(make("gpt-4o-mini", prompt=PROMPT, temperature=0.7, max_tokens=256))
                 for number in (warm_up, calls):

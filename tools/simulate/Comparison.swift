@@ -64,8 +64,8 @@ public struct ComparisonScenario: Sendable {
             deployments: (0..<4).map {
                 Deployment(
                     id: "d\($0)", modelGroup: "m", tokensPerMinute: 30 * 60 * 900,
-                    requestsPerMinute: 30 * 60, inputCostPerToken: 1e-6 * Double($0 + 1),
-                    outputCostPerToken: 4e-6 * Double($0 + 1))
+                    requestsPerMinute: 30 * 60,
+                    prices: TokenPrices(input: 1e-6 * Double($0 + 1), output: 4e-6 * Double($0 + 1)))
             })
         var caller = CallerBehaviour()
         caller.rate = 60

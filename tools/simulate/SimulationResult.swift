@@ -196,10 +196,10 @@ struct Measurements {
         one.hedges = counts.hedges
         (one.failures, one.refused) = (counts.failures, provider.refused)
         (one.promptTokens, one.completionTokens) = (counts.prompt, counts.completion)
-        if deployment.inputCostPerToken != nil || deployment.outputCostPerToken != nil {
+        let prices = deployment.prices
+        if prices.input != nil || prices.output != nil {
             one.cost =
-                Double(counts.prompt) * (deployment.inputCostPerToken ?? 0)
-                + Double(counts.completion) * (deployment.outputCostPerToken ?? 0)
+                Double(counts.prompt) * (prices.input ?? 0) + Double(counts.completion) * (prices.output ?? 0)
         }
         (one.p50, one.p99) = (counts.whole.seconds(below: 0.5), counts.whole.seconds(below: 0.99))
         (one.firstContentP50, one.firstContentP99) = (

@@ -1,6 +1,7 @@
 // A stand-in for an OpenAI-compatible provider, for tests and benchmarks: one thread, one epoll, a few
 // microseconds a call, faults by rate or by script. It reads just enough of HTTP/1.1 (RFC 9112) and of
-// the JSON; options, scripts and reports are described in README.md beside this file.
+// the JSON; a connection that begins with HTTP/2's preface is http2.c's. Options, scripts and reports are
+// described in README.md beside this file.
 #include "upstream.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,13 +23,15 @@ enum { pending_max = 256 << 10, head_max = 64 << 10, body_max = 64 << 20 };
 typedef enum { IDLE, WAITING, STALLED, STREAMING, FLUSHING, CUTTING } phase;
 
 typedef struct {
-    int fd, heap_index;  // heap_index -1: no timer
+    timer timer;  // first: a timer that fires is the connection
+    int fd;
     uint32_t armed;
     phase phase;
     bool close_after, answered_continue, succeeds;
     buffer in, out;
     size_t out_sent;
-    int64_t due_us;
+    int64_t due_us;  // of the next chunk
+    http2 *http2;    // nothing else is used then
     plan plan;
     int chunk;
     model_counts *model;
@@ -36,183 +39,49 @@ typedef struct {
 } connection;
 
 static int poller, listener;
-static int64_t now_us;
-static uint64_t open_calls, open_connections;
-static buffer whole_answer, bare_answer, tools_answer, stream_head, stream_role, stream_finish, stream_usage;
-static connection **heap;
-static int heap_count, heap_capacity;
+int64_t now_us;
+uint64_t open_calls;
+static uint64_t open_connections;
 static volatile sig_atomic_t stopping;
 
-// MARK: timers, a binary heap by due time
-
-static void heap_place(int index, connection *c) {
-    heap[index] = c;
-    c->heap_index = index;
-}
-
-static void heap_up(int index) {
-    connection *c = heap[index];
-    while (index > 0 && heap[(index - 1) / 2]->due_us > c->due_us) {
-        heap_place(index, heap[(index - 1) / 2]);
-        index = (index - 1) / 2;
-    }
-    heap_place(index, c);
-}
-
-static void heap_down(int index) {
-    connection *c = heap[index];
-    for (int child; (child = 2 * index + 1) < heap_count; index = child) {
-        if (child + 1 < heap_count && heap[child + 1]->due_us < heap[child]->due_us) child++;
-        if (heap[child]->due_us >= c->due_us) break;
-        heap_place(index, heap[child]);
-    }
-    heap_place(index, c);
-}
-
-static void timer_clear(connection *c) {
-    int index = c->heap_index;
-    if (index < 0) return;
-    c->heap_index = -1;
-    connection *last = heap[--heap_count];
-    if (last == c) return;
-    heap_place(index, last);
-    heap_up(index);
-    heap_down(last->heap_index);
-}
-
-static void timer_set(connection *c, int64_t due_us) {
-    timer_clear(c);
-    if (heap_count == heap_capacity) {
-        heap_capacity = heap_capacity * 2 + 64;
-        heap = realloc(heap, (size_t)heap_capacity * sizeof *heap);
-    }
-    c->due_us = due_us;
-    heap[heap_count] = c;
-    heap_up(heap_count++);
-}
-
-static int64_t clock_us(void) {
+int64_t clock_us(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-// MARK: answers
+// MARK: framing
 
-static void add_event(buffer *to, const char *data, size_t length) {
-    append_format(to, "%zx\r\ndata: ", length + 8);
-    append(to, data, length);
-    append(to, "\n\n\r\n", 4);
+static buffer event;
+
+/// Adds what is in `event` as a chunk.
+static void add_chunk(buffer *to) {
+    append_format(to, "%zx\r\n", event.length);
+    append(to, event.bytes, event.length);
+    append(to, "\r\n", 2);
+    event.length = 0;
 }
 
-#define EVENT(to, text) add_event(to, text, sizeof text - 1)
-#define CHUNK_START                                                                                  \
-    "{\"id\":\"chatcmpl-9f2c41d07ab84e5f\",\"object\":\"chat.completion.chunk\",\"created\":1764000000," \
-    "\"model\":\"gpt-4o-mini-2024-07-18\",\"system_fingerprint\":\"fp_7d1c2a9b04\",\"choices\":["
+static void add_head(buffer *to, size_t length) {
+    append_format(
+        to, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", length);
+}
 
-static void build_answers(void) {
-    char body[1024];
-    int length = snprintf(body, sizeof body,
-        "{\"id\":\"chatcmpl-9f2c41d07ab84e5f\",\"object\":\"chat.completion\",\"created\":1764000000,"
-        "\"model\":\"gpt-4o-mini-2024-07-18\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
-        "\"content\":\"This is the answer of %s. It has a sentence or two, as answers do.\","
-        "\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":%d,"
-        "\"completion_tokens\":%d,\"total_tokens\":%d,\"prompt_tokens_details\":{\"cached_tokens\":16},"
-        "\"completion_tokens_details\":{\"reasoning_tokens\":8}},\"system_fingerprint\":\"fp_7d1c2a9b04\"}",
-        option.name, option.prompt_tokens, option.completion_tokens,
-        option.prompt_tokens + option.completion_tokens);
-    whole_answer.length = 0;
-    append_format(&whole_answer,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: req_1\r\nContent-Length: %d\r\n\r\n%s",
-        length, body);
-    length = snprintf(body, sizeof body,
-        "{\"id\":\"chatcmpl-9f2c41d07ab84e5f\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,"
-        "\"message\":{\"role\":\"assistant\",\"content\":\"This answer says nothing of its usage.\"},"
-        "\"finish_reason\":\"stop\"}]}");
-    bare_answer.length = 0;
-    append_format(&bare_answer,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body);
-    length = snprintf(body, sizeof body,
-        "{\"id\":\"chatcmpl-9f2c41d07ab84e5f\",\"object\":\"chat.completion\",\"created\":1764000000,"
-        "\"model\":\"gpt-4o-mini-2024-07-18\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
-        "\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":"
-        "\"get_weather\",\"arguments\":\"{\\\"city\\\":\\\"Paris\\\"}\"}}]},\"finish_reason\":\"tool_calls\"}],"
-        "\"usage\":{\"prompt_tokens\":%d,\"completion_tokens\":%d,\"total_tokens\":%d}}",
-        option.prompt_tokens, option.completion_tokens, option.prompt_tokens + option.completion_tokens);
-    tools_answer.length = 0;
-    append_format(&tools_answer,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body);
-    stream_head.length = stream_role.length = stream_finish.length = stream_usage.length = 0;
-    append_format(&stream_head,
+static void add_stream_head(buffer *to) {
+    static const char head[] =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n");
-    EVENT(&stream_role, CHUNK_START
-        "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}");
-    EVENT(&stream_finish, CHUNK_START "{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
-    length = snprintf(body, sizeof body, CHUNK_START
-        "],\"usage\":{\"prompt_tokens\":%d,\"completion_tokens\":%d,\"total_tokens\":%d,"
-        "\"prompt_tokens_details\":{\"cached_tokens\":16},\"completion_tokens_details\":{\"reasoning_tokens\":8}}}",
-        option.prompt_tokens, option.completion_tokens, option.prompt_tokens + option.completion_tokens);
-    add_event(&stream_usage, body, (size_t)length);
+        "Transfer-Encoding: chunked\r\n\r\n";
+    append(to, head, sizeof head - 1);
 }
 
-/// Adds content chunk number `index`: " w0007", so that a test sees loss and order.
-static void add_content(buffer *to, int index, const plan *p) {
-    static const char start[] = CHUNK_START "{\"index\":0,\"delta\":{\"content\":\"";
-    static const char end[] = "\"},\"finish_reason\":null}]}";
-    char text[16];
-    size_t text_length = (size_t)snprintf(text, sizeof text, " w%04d", index);
-    size_t padding = p->chunk_bytes > (int)text_length ? (size_t)p->chunk_bytes - text_length : 0;
-    size_t line = p->crlf ? 4 : 2, comment = p->crlf ? 14 : 0;
-    char length[32];
-    size_t length_bytes = (size_t)snprintf(length, sizeof length, "%zx\r\n%sdata: ",
-        6 + sizeof start - 1 + text_length + padding + sizeof end - 1 + line + comment,
-        p->crlf ? ": keep-alive\r\n" : "");
-    append(to, length, length_bytes);
-    append(to, start, sizeof start - 1);
-    append(to, text, text_length);
-    static char x[4096];
-    if (x[0] == 0) memset(x, 'x', sizeof x);
-    for (size_t left = padding, part; left; left -= part) {
-        part = left < sizeof x ? left : sizeof x;
-        append(to, x, part);
-    }
-    append(to, end, sizeof end - 1);
-    append(to, p->crlf ? "\r\n\r\n\r\n" : "\n\n\r\n", line + 2);
-}
-
-static void add_tool_chunk(buffer *to, int index) {
-    static const char *const chunks[] = {
-        "{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_1\",\"type\":\"function\",\"function\":"
-        "{\"name\":\"get_weather\",\"arguments\":\"\"}}]},\"finish_reason\":null}]}",
-        "{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"city\\\":\"}}]},"
-        "\"finish_reason\":null}]}",
-        "{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"Paris\\\"}\"}}]},"
-        "\"finish_reason\":null}]}",
-        "{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}",
-    };
-    char text[1024];
-    int length = snprintf(text, sizeof text, "%s%s", CHUNK_START, chunks[index]);
-    add_event(to, text, (size_t)length);
-}
-
-static void add_error(connection *c) {
-    const plan *p = &c->plan;
-    const char *code = p->code ? p->code
-        : p->status == 401 ? "invalid_api_key"
-        : p->status == 404 ? "model_not_found"
-        : p->status == 429 ? "rate_limit_exceeded" : "none";
-    const char *type = p->status >= 500 ? "server_error"
-        : p->status == 429 ? (p->code ? "insufficient_quota" : "requests") : "invalid_request_error";
-    char body[512];
-    int length = snprintf(body, sizeof body,
-        "{\"error\":{\"message\":\"The stand-in provider was asked to fail with %d%s%s.\",\"type\":\"%s\","
-        "\"param\":null,\"code\":\"%s\"}}",
-        p->status, p->echo_key ? "; key was: " : "", p->echo_key ? c->key : "", type, code);
-    append_format(&c->out, "HTTP/1.1 %d Scripted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n",
-                  p->status, length);
-    if (p->retry_after_s >= 0) append_format(&c->out, "Retry-After: %d\r\n", p->retry_after_s);
-    append_format(&c->out, "\r\n%s", body);
+static void add_failure(buffer *to, const plan *p, const char *key) {
+    add_error(&event, p, key);
+    append_format(to, "HTTP/1.1 %d Scripted\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n",
+                  p->status, event.length);
+    if (p->retry_after_s >= 0) append_format(to, "Retry-After: %d\r\n", p->retry_after_s);
+    append(to, "\r\n", 2);
+    append(to, event.bytes, event.length);
+    event.length = 0;
 }
 
 // MARK: one connection
@@ -233,7 +102,7 @@ static void close_connection(connection *c, bool by_peer) {
         if (by_peer) count.aborted_by_peer++;
         if (!c->succeeds || by_peer) c->model->failed++;
     }
-    timer_clear(c);
+    timer_clear(&c->timer);
     close(c->fd);
     open_connections--;
     free(c->in.bytes);
@@ -242,14 +111,7 @@ static void close_connection(connection *c, bool by_peer) {
 }
 
 static void call_ended(connection *c) {
-    open_calls--;
-    if (c->succeeds) {
-        c->model->succeeded++;
-        if (c->plan.streaming) count.streams_completed++;
-        else count.answered_whole++;
-    } else {
-        c->model->failed++;
-    }
+    count_end(&c->plan, c->model, c->succeeds);
     c->phase = IDLE;
     if (c->close_after) {
         close_connection(c, false);
@@ -278,7 +140,7 @@ static void flush(connection *c) {
         c->out_sent += (size_t)sent;
         count.bytes_out += (uint64_t)sent;
         if (drip) {
-            timer_set(c, clock_us() + 100);
+            timer_set(&c->timer, clock_us() + 100);
             return;
         }
     }
@@ -289,7 +151,10 @@ static void flush(connection *c) {
 }
 
 static void end_stream(connection *c) {
-    if (!c->plan.no_done) add_event(&c->out, "[DONE]", 6);
+    if (!c->plan.no_done) {
+        add_done(&event);
+        add_chunk(&c->out);
+    }
     append(&c->out, "0\r\n\r\n", 5);
     c->phase = FLUSHING;
 }
@@ -302,28 +167,32 @@ static void add_due_chunks(connection *c) {
             count.cut++;
             c->phase = CUTTING;
         } else if (p->error_after == c->chunk) {
-            static const char error[] =
-                "{\"error\":{\"message\":\"The server had an error while streaming.\",\"type\":\"server_error\","
-                "\"param\":null,\"code\":null}}";
-            add_event(&c->out, error, sizeof error - 1);
+            add_error_event(&event);
+            add_chunk(&c->out);
             count.errors_in_stream++;
             c->succeeds = false;
             end_stream(c);
         } else if (c->chunk == p->chunks) {
-            if (!p->tools) append(&c->out, stream_finish.bytes, stream_finish.length);
-            if (p->include_usage && !p->no_usage) append(&c->out, stream_usage.bytes, stream_usage.length);
+            if (!p->tools) {
+                add_finish(&event);
+                add_chunk(&c->out);
+            }
+            if (p->include_usage && !p->no_usage) {
+                add_usage(&event);
+                add_chunk(&c->out);
+            }
             end_stream(c);
         } else {
             if (p->interval_us > 0 && c->chunk > 0) {
                 int64_t due_us = c->due_us;
                 if (now_us < due_us) {
-                    timer_set(c, due_us);
+                    timer_set(&c->timer, due_us);
                     break;
                 }
             }
             if (c->out.length - c->out_sent > pending_max) break;
-            if (p->tools) add_tool_chunk(&c->out, c->chunk);
-            else add_content(&c->out, c->chunk, p);
+            add_content(&event, c->chunk, p);
+            add_chunk(&c->out);
             c->due_us = (c->chunk == 0 ? now_us : c->due_us) + p->interval_us;
             c->chunk++;
             count.chunks++;
@@ -337,7 +206,7 @@ static void pump(connection *c) {
     do {
         add_due_chunks(c);
         flush(c);
-    } while (c->fd >= 0 && c->phase == STREAMING && c->out.length == 0 && c->heap_index < 0
+    } while (c->fd >= 0 && c->phase == STREAMING && c->out.length == 0 && !timer_is_set(&c->timer)
              && c->plan.interval_us == 0);
 }
 
@@ -348,7 +217,7 @@ static void start_answer(connection *c) {
     switch (p->kind) {
     case PLAN_STATUS:
         count.status[p->status]++;
-        add_error(c);
+        add_failure(&c->out, p, c->key);
         break;
     case PLAN_STALL:
         count.stalled++;
@@ -364,24 +233,29 @@ static void start_answer(connection *c) {
     case PLAN_MALFORMED:
         count.malformed++;
         if (p->streaming) {
-            append(&c->out, stream_head.bytes, stream_head.length);
-            EVENT(&c->out, "{\"choices\":[{\"delta\":{\"content\":");
+            add_stream_head(&c->out);
+            add_broken(&event, true);
+            add_chunk(&c->out);
             end_stream(c);
         } else {
-            static const char broken[] = "{\"id\":\"chatcmpl-1\",\"choices\":[{\"in";
-            append_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                          sizeof broken - 1, broken);
+            add_broken(&event, false);
+            add_head(&c->out, event.length);
+            append(&c->out, event.bytes, event.length);
+            event.length = 0;
         }
         break;
     case PLAN_EMPTY:
         count.empty++;
-        append_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n");
+        add_head(&c->out, 0);
         break;
     case PLAN_ANSWER:
         c->succeeds = true;
         if (p->streaming) {
-            append(&c->out, stream_head.bytes, stream_head.length);
-            if (p->cut_after != 0 || p->cut_role) append(&c->out, stream_role.bytes, stream_role.length);
+            add_stream_head(&c->out);
+            if (p->cut_after != 0 || p->cut_role) {
+                add_role(&event);
+                add_chunk(&c->out);
+            }
             if (p->tools) p->chunks = 4;
             if (p->cut_after >= 0) c->succeeds = false;
             c->phase = STREAMING;
@@ -389,20 +263,22 @@ static void start_answer(connection *c) {
             pump(c);
             return;
         }
-        buffer *answer = p->tools ? &tools_answer : p->no_usage ? &bare_answer : &whole_answer;
+        const buffer *answer = answer_body(p);
+        size_t length = answer->length;
         if (p->cut_after >= 0) {
             count.cut++;
             c->succeeds = false;
             c->phase = CUTTING;
-            append(&c->out, answer->bytes, answer->length - 100);
-        } else {
-            append(&c->out, answer->bytes, answer->length);
+            length -= 100;
         }
+        add_head(&c->out, answer->length);
+        append(&c->out, answer->bytes, length);
     }
     flush(c);
 }
 
-static void timer_fired(connection *c) {
+static void timer_fired(timer *t) {
+    connection *c = (connection *)t;
     if (c->phase == WAITING) {
         start_answer(c);
     } else if (c->out.length > 0) {
@@ -412,11 +288,11 @@ static void timer_fired(connection *c) {
         pump(c);
     }
     if (c->fd >= 0 && c->phase == IDLE) consume(c);
+    if (c->fd < 0) free(c);
 }
 
 static void add_json_answer(connection *c, buffer *body) {
-    append_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                  body->length);
+    add_head(&c->out, body->length);
     append(&c->out, body->bytes, body->length);
     free(body->bytes);
 }
@@ -448,23 +324,6 @@ static void answer_get(connection *c, char *path) {
     }
     add_json_answer(c, &body);
     flush(c);
-}
-
-static const char *find_value(const char *body, size_t length, const char *key, size_t *value_length) {
-    const char *at = memmem(body, length, key, strlen(key));
-    if (!at) return NULL;
-    at += strlen(key);
-    const char *end = body + length;
-    while (at < end && (*at == ' ' || *at == ':')) at++;
-    if (at < end && *at == '"') {
-        at++;
-        const char *quote = memchr(at, '"', (size_t)(end - at));
-        if (!quote) return NULL;
-        *value_length = (size_t)(quote - at);
-    } else {
-        *value_length = (size_t)(end - at);
-    }
-    return at;
 }
 
 typedef struct {
@@ -515,20 +374,7 @@ static void refuse(connection *c, const char *status_line) {
 }
 
 static void answer_call(connection *c, const head_fields *fields, const char *body, size_t length) {
-    count.calls++;
-    count.bytes_in += length;
-    open_calls++;
-    if (open_calls > count.open_calls_max) count.open_calls_max = open_calls;
-    size_t model_length = 0, value_length = 0;
-    const char *model = find_value(body, length, "\"model\"", &model_length);
-    if (!model) model = "", model_length = 0;
-    const char *stream = find_value(body, length, "\"stream\"", &value_length);
-    bool streaming = stream && value_length >= 4 && memcmp(stream, "true", 4) == 0;
-    if (streaming) count.calls_streaming++;
-    c->model = counts_of(model, model_length);
-    c->plan = plan_call(fields->script, fields->script_length, model, model_length, streaming);
-    const char *usage = streaming ? find_value(body, length, "\"include_usage\"", &value_length) : NULL;
-    c->plan.include_usage = usage && value_length >= 4 && memcmp(usage, "true", 4) == 0;
+    c->plan = plan_request(fields->script, fields->script_length, body, length, &c->model);
     c->close_after = fields->close;
     if (c->plan.echo_key) {
         size_t kept = fields->authorization_length < sizeof c->key ? fields->authorization_length : sizeof c->key - 1;
@@ -537,10 +383,21 @@ static void answer_call(connection *c, const head_fields *fields, const char *bo
     }
     if (c->plan.latency_us > 0) {
         c->phase = WAITING;
-        timer_set(c, now_us + c->plan.latency_us);
+        timer_set(&c->timer, now_us + c->plan.latency_us);
     } else {
         start_answer(c);
     }
+}
+
+/// Hands the connection over to HTTP/2 when it begins with the preface; false while that is open or not so.
+static bool begins_http2(connection *c) {
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    if (c->in.length < sizeof preface - 1 || memcmp(c->in.bytes, preface, sizeof preface - 1) != 0) return false;
+    c->http2 = http2_begin(c->fd);
+    // http2.c reads and writes until the socket has no more, so it need be told of changes only.
+    arm(c, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    http2_take(c->http2, c->in.bytes, c->in.length);
+    return true;
 }
 
 /// Reads whole requests from the connection's bytes, one answer at a time.
@@ -601,7 +458,7 @@ static void readable(connection *c) {
         if ((size_t)received < room) break;
         if (c->phase != IDLE && c->in.length > body_max) break;
     }
-    consume(c);
+    if (!begins_http2(c)) consume(c);
 }
 
 static void accept_all(void) {
@@ -611,7 +468,7 @@ static void accept_all(void) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         connection *c = calloc(1, sizeof *c);
         c->fd = fd;
-        c->heap_index = -1;
+        c->timer.fired = timer_fired;
         c->armed = EPOLLIN | EPOLLRDHUP;
         struct epoll_event event = {.events = c->armed, .data.ptr = c};
         epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
@@ -624,8 +481,9 @@ static void run(void) {
     struct epoll_event events[256];
     while (!stopping) {
         struct timespec wait, *timeout = NULL;
-        if (heap_count) {
-            int64_t left = heap[0]->due_us - clock_us();
+        timer *next = timer_next();
+        if (next) {
+            int64_t left = next->due_us - clock_us();
             if (left < 0) left = 0;
             int64_t step = option.timer_step_us;
             if (step) left = (left + step - 1) / step * step;
@@ -644,20 +502,23 @@ static void run(void) {
                 accept_all();
                 continue;
             }
-            if (events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) readable(c);
-            if (c->fd >= 0 && events[i].events & EPOLLOUT) {
+            if (c->http2) {
+                if (!http2_ready(c->http2)) close_connection(c, false);
+            } else if (events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+                readable(c);
+            }
+            if (c->fd >= 0 && !c->http2 && events[i].events & EPOLLOUT) {
                 if (c->phase == STREAMING) pump(c);
                 else flush(c);
                 if (c->fd >= 0 && c->phase == IDLE) consume(c);
             }
             if (c->fd < 0) free(c);
         }
-        while (heap_count && heap[0]->due_us <= now_us) {
-            connection *c = heap[0];
-            timer_clear(c);
-            timer_fired(c);
-            if (c->fd < 0) free(c);
+        for (timer *next; (next = timer_next()) && next->due_us <= now_us;) {
+            timer_clear(next);
+            next->fired(next);
         }
+        http2_flush_all();
     }
 }
 

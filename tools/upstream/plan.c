@@ -148,7 +148,7 @@ static bool read_script(plan *p, const char *script, size_t length, model_counts
     return any;
 }
 
-plan plan_call(const char *script, size_t script_length, const char *model, size_t model_length, bool streaming) {
+static plan plan_call(const char *script, size_t script_length, const char *model, size_t model_length, bool streaming) {
     plan p = {
         .kind = PLAN_ANSWER, .retry_after_s = -1, .latency_us = (int64_t)option.latency_ms * 1000,
         .interval_us = (int64_t)(option.chunk_interval_ms * 1000), .chunks = option.chunks, .cut_after = -1,
@@ -170,4 +170,52 @@ plan plan_call(const char *script, size_t script_length, const char *model, size
         p.cut_role = draw() < 0.5;
     }
     return p;
+}
+
+static const char *find_value(const char *body, size_t length, const char *key, size_t *value_length) {
+    const char *at = memmem(body, length, key, strlen(key));
+    if (!at) return NULL;
+    at += strlen(key);
+    const char *end = body + length;
+    while (at < end && (*at == ' ' || *at == ':')) at++;
+    if (at < end && *at == '"') {
+        at++;
+        const char *quote = memchr(at, '"', (size_t)(end - at));
+        if (!quote) return NULL;
+        *value_length = (size_t)(quote - at);
+    } else {
+        *value_length = (size_t)(end - at);
+    }
+    return at;
+}
+
+plan plan_request(
+    const char *script, size_t script_length, const char *body, size_t length, model_counts **entry) {
+    count.calls++;
+    count.bytes_in += length;
+    open_calls++;
+    if (open_calls > count.open_calls_max) count.open_calls_max = open_calls;
+    size_t model_length = 0, value_length = 0;
+    const char *model = find_value(body, length, "\"model\"", &model_length);
+    if (!model) model = "", model_length = 0;
+    const char *stream = find_value(body, length, "\"stream\"", &value_length);
+    bool streaming = stream && value_length >= 4 && memcmp(stream, "true", 4) == 0;
+    if (streaming) count.calls_streaming++;
+    *entry = counts_of(model, model_length);
+    plan p = plan_call(script, script_length, model, model_length, streaming);
+    const char *usage = streaming ? find_value(body, length, "\"include_usage\"", &value_length) : NULL;
+    p.include_usage = usage && value_length >= 4 && memcmp(usage, "true", 4) == 0;
+    p.texts = count_texts(body, length);
+    return p;
+}
+
+void count_end(const plan *p, model_counts *model, bool succeeded) {
+    open_calls--;
+    if (succeeded) {
+        model->succeeded++;
+        if (p->streaming) count.streams_completed++;
+        else count.answered_whole++;
+    } else {
+        model->failed++;
+    }
 }

@@ -1,5 +1,5 @@
 // What the files of the stand-in provider share: the plan of one call, the counters, the options.
-// Knows OpenAI's chat completions over HTTP/1.1 (https://platform.openai.com/docs/api-reference/chat);
+// Knows OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat);
 // knows nothing of Junction.
 #ifndef UPSTREAM_H
 #define UPSTREAM_H
@@ -41,6 +41,7 @@ typedef struct {
     int drip_bytes;       // so many bytes each 100 us; 0: at once
     bool streaming;
     bool include_usage;
+    int texts;            // to become embeddings; 0: a completion is asked for
 } plan;
 
 typedef struct {
@@ -74,8 +75,12 @@ extern counts count;
 /// Sets one option by its name without dashes; false when there is none such or the value is wrong.
 bool set_option(const char *name, const char *value);
 
-/// Decides what happens to a call: by its script (header or model name), else by the fault rates.
-plan plan_call(const char *script, size_t script_length, const char *model, size_t model_length, bool streaming);
+/// Reads a request's JSON, counts it, and decides what happens to it: by its script (header or model name),
+/// else by the fault rates.
+plan plan_request(const char *script, size_t script_length, const char *body, size_t length, model_counts **model);
+
+/// Counts the end of a call that was answered to its end.
+void count_end(const plan *p, model_counts *model, bool succeeded);
 
 /// The entry of a model in `count`, made when new. The last entry takes what does not fit.
 model_counts *counts_of(const char *model, size_t length);
@@ -89,6 +94,53 @@ typedef struct {
 void append(buffer *to, const void *bytes, size_t length);
 void append_format(buffer *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void append_json(buffer *to, const char *bytes, size_t length);
+
+/// What is said, without HTTP's framing. `build_answers` after each change of the options.
+void build_answers(void);
+const buffer *answer_body(const plan *p);
+void add_role(buffer *to);
+/// Content chunk number `index`: " w0007", so that a test sees loss and order; or a part of a tool's call.
+void add_content(buffer *to, int index, const plan *p);
+void add_finish(buffer *to);
+void add_usage(buffer *to);
+void add_done(buffer *to);
+void add_broken(buffer *to, bool streaming);
+void add_error_event(buffer *to);
+/// The body of an HTTP error.
+void add_error(buffer *to, const plan *p, const char *key);
+
+/// Something that happens at an instant; zeroed, it is not set.
+typedef struct timer {
+    int64_t due_us;
+    int place;
+    void (*fired)(struct timer *);
+} timer;
+
+bool timer_is_set(const timer *t);
+void timer_set(timer *t, int64_t due_us);
+void timer_clear(timer *t);
+/// The one that is due first; NULL: none is set.
+timer *timer_next(void);
+
+/// Microseconds of a clock that only goes on: the instant of this turn of the loop, and of now.
+extern int64_t now_us;
+int64_t clock_us(void);
+/// Calls under way.
+extern uint64_t open_calls;
+
+/// A connection that speaks HTTP/2.
+typedef struct http2 http2;
+http2 *http2_begin(int fd);
+/// Takes bytes that were read already.
+void http2_take(http2 *h, const char *bytes, size_t length);
+/// Reads and writes what can be; false when the connection is over, and then `h` is gone.
+bool http2_ready(http2 *h);
+/// Writes what this turn has made.
+void http2_flush_all(void);
+/// How many texts a request wants as embeddings; 0: it is no such request.
+int count_texts(const char *body, size_t length);
+/// The embeddings of so many texts, as JSON.
+void add_embeddings(buffer *to, int texts, bool no_usage);
 
 /// Keeps a request for GET /requests; head and body as received.
 void record(const char *head, size_t head_length, const char *body, size_t body_length);

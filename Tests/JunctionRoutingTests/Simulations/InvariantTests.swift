@@ -145,7 +145,7 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
         }
         for (index, usage) in router.usage(now: now).enumerated() {
             let deployment = router.configuration.deployments[index]
-            let tokens = usage.tokensUsed + usage.tokensReserved + call.traits.estimatedTokens
+            let tokens = usage.tokensUsed + usage.tokensReserved + call.traits.size.tokens
             let isFull =
                 tokens > deployment.tokensPerMinute ?? .max
                 || usage.requests >= deployment.requestsPerMinute ?? .max
