@@ -79,6 +79,8 @@ public enum ConfigFile {
         server.defaultDeadline = values.duration("default_deadline") ?? server.defaultDeadline
         server.streamIdleTimeout = values.duration("stream_idle_timeout") ?? server.streamIdleTimeout
         server.connectTimeout = values.duration("connect_timeout") ?? server.connectTimeout
+        server.connectionsPerHostMax =
+            values.integer("max_connections_per_host") ?? server.connectionsPerHostMax
         server.drainGrace = values.duration("drain_grace") ?? server.drainGrace
         server.offersHTTP2 = values.boolean("http2_to_providers") ?? server.offersHTTP2
         let colons = server.host.count { $0 == ":" }

@@ -381,6 +381,7 @@ enum Schema {
         KeySpec("queue_size", .integer(1...1_000_000)),
         KeySpec("stream_idle_timeout", .seconds(zero: false)),
         KeySpec("connect_timeout", .seconds(zero: false)),
+        KeySpec("max_connections_per_host", .integer(1...1_000_000)),
         KeySpec("drain_grace", .seconds(zero: true)),
         KeySpec("http2_to_providers", .boolean),
         KeySpec("allowed_api_bases", .textList),

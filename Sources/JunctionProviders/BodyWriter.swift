@@ -29,10 +29,10 @@ public final class BodyWriter {
     /// Of which completion what is passed on though the wire format has no place for it.
     private var passing: (completion: JunctionV1.Completion.View, features: Features)?
     /// The members of the body so far.
-    var written: [StaticString] = []
+    @exclusivity(unchecked) var written: [StaticString] = []
     /// The members so far of the object that is open, and the objects that were.
-    var innerWritten: [StaticString] = []
-    var merged: [StaticString] = []
+    @exclusivity(unchecked) var innerWritten: [StaticString] = []
+    @exclusivity(unchecked) var merged: [StaticString] = []
     /// What the answer goes on with.
     private(set) var continuation: Continuation?
 

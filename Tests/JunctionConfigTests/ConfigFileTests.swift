@@ -343,6 +343,7 @@ import Testing
               queue_size: 7
               stream_idle_timeout: 2
               connect_timeout: 3
+              max_connections_per_host: 7
               drain_grace: 0
               http2_to_providers: true
               allowed_api_bases: https://a.example/
@@ -362,6 +363,7 @@ import Testing
         #expect(made.router.queueSize == 7)
         #expect(server.streamIdleTimeout == .seconds(2))
         #expect(server.connectTimeout == .seconds(3))
+        #expect(server.connectionsPerHostMax == 7)
         #expect(server.drainGrace == .zero)
         #expect(server.offersHTTP2)
         #expect(server.allowedAPIBases == ["https://a.example"])
