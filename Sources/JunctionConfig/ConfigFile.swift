@@ -40,7 +40,8 @@ public enum ConfigFile {
         var deployments = DeploymentReader(
             environment: environment,
             verifyTLS: litellm?.boolean("ssl_verify") ?? true,
-            maxParallelRequests: router?.integer("default_max_parallel_requests"))
+            maxParallelRequests: router?.integer("default_max_parallel_requests"),
+            dropsParameters: litellm?.boolean("drop_params") ?? false)
         deployments.read(root, report: &report)
         let groups = ModelGroups(deployments: deployments.routed)
         let junction = root.section("junction_settings")

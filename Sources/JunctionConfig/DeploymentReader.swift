@@ -8,14 +8,18 @@ struct DeploymentReader {
     /// What holds for deployments that say nothing themselves.
     let verifyTLS: Bool
     let maxParallelRequests: Int?
+    let dropsParameters: Bool
 
     /// How each deployment is called; index by index the deployments in `routed`.
     private(set) var called: [DeploymentConfiguration] = []
     private(set) var routed: [Deployment] = []
     private var placesOfIDs: [String: Place] = [:]
 
-    init(environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?) {
+    init(
+        environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?, dropsParameters: Bool
+    ) {
         self.environment = environment
+        self.dropsParameters = dropsParameters
         self.verifyTLS = verifyTLS
         self.maxParallelRequests = maxParallelRequests
     }
@@ -78,6 +82,7 @@ struct DeploymentReader {
         deployment.mock = mock
         deployment.facts = facts(of: deployment, entry: entry, params: params)
         deployment.prices = prices(deployment.facts?.prices, entry: entry, params: params)
+        deployment.rules = rules(for: deployment, entry: entry, params: params, report: &report)
         deployment.id = id(of: deployment, entry: entry, report: &report)
         called.append(deployment)
         routed.append(routed(deployment, entry: entry, params: params, report: &report))
@@ -255,6 +260,7 @@ struct DeploymentReader {
         deployment.numRetries = params.integer("num_retries") ?? params.integer("max_retries")
         deployment.cooldownTime = params.duration("cooldown_time")
         deployment.prices = configuration.prices
+        deployment.lacks = configuration.rules.untaken
         deployment.maxInputTokens =
             info?.integer("max_input_tokens") ?? info?.integer("max_tokens")
             ?? configuration.facts?.maxInputTokens

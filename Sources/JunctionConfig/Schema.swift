@@ -176,6 +176,26 @@ enum Schema {
             KeySpec("base_model", .text),
             // What is done to the request.
             KeySpec("extra_body", .object),
+            KeySpec("drop_params", .boolean),
+            KeySpec("additional_drop_params", .textList),
+            KeySpec("allowed_openai_params", .textList),
+            // What calls are asked with that do not say it themselves.
+            KeySpec("temperature", .number(0...2)),
+            KeySpec("top_p", .number(0...1)),
+            KeySpec("max_tokens", .integer(1...2_147_483_647)),
+            KeySpec("max_completion_tokens", .integer(1...2_147_483_647)),
+            KeySpec("stop", .textList),
+            KeySpec("n", .integer(1...128)),
+            KeySpec("seed", .integer(Int.min...Int.max)),
+            KeySpec("presence_penalty", .number(-2...2)),
+            KeySpec("frequency_penalty", .number(-2...2)),
+            KeySpec("logit_bias", .object),
+            KeySpec("logprobs", .boolean),
+            KeySpec("top_logprobs", .integer(0...20)),
+            KeySpec("response_format", .object),
+            KeySpec("parallel_tool_calls", .boolean),
+            KeySpec("reasoning_effort", .text),
+            KeySpec("user", .text),
             KeySpec("ssl_verify", .boolean),
             // Answers without a provider; the last three are Junction's own.
             KeySpec("mock_response", .text),
@@ -184,15 +204,11 @@ enum Schema {
             KeySpec("mock_failure_rate", .number(0...1)),
         ]
         + unused(
-            "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "stop", "seed",
-            "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
-            "response_format", "tools", "tool_choice", "parallel_tool_calls", "user", "stream",
-            "stream_options", "reasoning_effort", "thinking", "modalities", "top_k", "repetition_penalty",
-            note: "a call sets its own sampling parameters"
+            "tools", "tool_choice", "stream", "stream_options",
+            note: "a call says so itself"
         )
         + unused(
-            "drop_params", "additional_drop_params", "allowed_openai_params",
-            note: "a call's parameters are sent as they are, whatever the provider takes"
+            "thinking", "modalities", "top_k", "repetition_penalty", note: "put it under extra_body"
         )
         + unused(
             "aws_session_name", "aws_profile_name", "aws_role_name", "aws_web_identity_token",
@@ -228,7 +244,8 @@ enum Schema {
             KeySpec("cache_read_input_token_cost", .number(price)),
             KeySpec("cache_creation_input_token_cost", .number(price)),
             KeySpec("base_model", .text),
-        ] + ignored("mode", "tier", "max_output_tokens")
+            KeySpec("mode", .text),
+        ] + ignored("tier", "max_output_tokens")
 
     private static let router: [KeySpec] =
         [
@@ -285,10 +302,8 @@ enum Schema {
             KeySpec("content_policy_fallbacks", .fallbackList),
             KeySpec("allowed_fails", .integer(0...1_000_000)),
             KeySpec("ssl_verify", .boolean),
+            KeySpec("drop_params", .boolean),
         ]
-        + unused(
-            "drop_params", note: "a call's parameters are sent as they are, whatever the provider takes"
-        )
         + unused(
             "cache", "cache_params", "enable_caching_on_provider_specific_optional_params",
             note: "Junction keeps no answers; usage is shared over router_settings' redis_host"

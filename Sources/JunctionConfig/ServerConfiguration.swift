@@ -78,6 +78,8 @@ public struct DeploymentConfiguration: Sendable {
     public var prices = TokenPrices()
     /// What the table says of its model.
     public var facts: ModelFacts?
+    /// What becomes of its calls' parameters.
+    public var rules: ParameterRules
 
     /// The provider as answers and tables name it.
     public var providerName: String { mock == nil ? provider.name : "mock" }
@@ -94,6 +96,7 @@ public struct DeploymentConfiguration: Sendable {
         self.provider = provider
         self.model = model
         self.apiBase = apiBase
+        rules = ParameterRules(provider: provider, model: model)
     }
 }
 

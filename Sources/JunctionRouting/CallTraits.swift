@@ -23,6 +23,9 @@ public struct CallTraits: Sendable {
     /// Whether a second attempt is made beside a slow one; nil: as configured.
     public var hedging: Hedging?
 
+    /// What it asks for that not every deployment can give.
+    public var features: Features = []
+
     public init(
         modelGroup: Int, estimatedTokens: Int, isStreaming: Bool, numRetries: Int? = nil, tags: [String] = [],
         deadline: Instant? = nil, fallbacks: [FallbackTarget] = [], disableFallbacks: Bool = false

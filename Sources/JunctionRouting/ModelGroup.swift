@@ -14,6 +14,8 @@ struct PickRequest {
     var timeLeft: Duration
     /// The only place that may be chosen.
     var only: Int?
+    /// What it asks for that not every deployment can give; `matching` tells which can.
+    var features: Features = []
     /// Places that may be chosen, by place; nil: all.
     var matching: [Bool]?
     /// Places that may not be chosen.
@@ -90,6 +92,9 @@ final class ModelGroup: Sendable {
     /// By place: the weights up to and with it.
     let cumulativeWeights: [Double]
     let retryPolicy: [RetryClass: Int]
+    /// By place: what the deployment cannot give.
+    let lacking: [Features]
+    let lackedByAny: Features
     private let state: Mutex<State>
     /// Shows Thread Sanitizer the order that the lock makes; where threads contend, a `Mutex` makes it inside
     /// the standard library, which is not instrumented. Costs two plain moves.
@@ -156,6 +161,8 @@ final class ModelGroup: Sendable {
             sum += $0
             return sum
         }
+        lacking = ordered.map { all[$0].lacks }
+        lackedByAny = lacking.reduce([]) { $0.union($1) }
         var tiers: [Range<Int>] = []
         for place in ordered.indices {
             if let last = tiers.last, all[ordered[last.lowerBound]].order == all[ordered[place]].order {
@@ -219,7 +226,7 @@ final class ModelGroup: Sendable {
     /// Chooses an open deployment and reserves at it, in one step: all limits are checked and taken here and
     /// nowhere else. nil: none is open, or none answers in the time that is left.
     ///
-    /// - Parameter ask: set where the usage store may have a room that this instance was not granted yet: then
+    /// - Parameter ask: set where the usage store may have room that this instance was not granted yet: then
     ///   nil means that it is to be asked.
     func reserve(
         _ request: PickRequest, now: Instant, random: inout RandomSource, ask: inout SharedAsk?
@@ -484,7 +491,8 @@ final class ModelGroup: Sendable {
             state.refresh(place, now)
         }
         if !terms[place].purses.isEmpty {
-            terms[place].purses.settle(hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
+            terms[place].purses.settle(
+                hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
         }
     }
 
@@ -522,17 +530,31 @@ final class ModelGroup: Sendable {
         return largest
     }
 
-    /// Which places a call may use by its tags, where those are looked at, and its regions; nil: all.
+    /// Which places a call may use by its tags, where those are looked at, its regions, and what it asks for;
+    /// nil: all.
     ///
     /// A call with tags may use places with one of them (or all of them, where so configured), else, as a call
     /// without, those tagged "default"; without those a call with tags has none, one without has all. A call
     /// with regions may use places in one of them.
-    func places(tags: [String]?, regions: [String]) -> [Bool]? {
+    func places(tags: [String]?, regions: [String], features: Features) -> [Bool]? {
         let byTags = tags.flatMap(places(matching:))
-        if regions.isEmpty { return byTags }
+        let asked = features.intersection(lackedByAny)
+        if regions.isEmpty, asked.isEmpty { return byTags }
         return terms.indices.map { place in
-            byTags?[place] ?? true && terms[place].region.map(regions.contains) ?? false
+            byTags?[place] ?? true
+                && (regions.isEmpty || terms[place].region.map(regions.contains) ?? false)
+                && asked.isDisjoint(with: lacking[place])
         }
+    }
+
+    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can give,
+    /// else all that not all of them can. Empty: nothing does.
+    func missing(tags: [String]?, regions: [String], features: Features) -> Features {
+        let open = places(tags: tags, regions: regions, features: [])
+        let missing = terms.indices.filter { open?[$0] ?? true }.map { lacking[$0].intersection(features) }
+        if missing.isEmpty || missing.contains([]) { return [] }
+        let common = missing.reduce(features) { $0.intersection($1) }
+        return common.isEmpty ? missing.reduce([]) { $0.union($1) } : common
     }
 
     private func places(matching tags: [String]) -> [Bool]? {

@@ -40,6 +40,8 @@ public struct Route: ~Copyable {
     private var backOffs = 0
     /// What the caller will be told if nothing else helps.
     private var outcome: RouteFailure.Outcome?
+    /// What no deployment of the last target without an open one can give.
+    private var missing: Features = []
     /// When another call has a chance, as far as is known.
     private var chanceAt: Instant?
     /// Whether the call is larger than what any deployment of its last target takes in a minute.
@@ -573,8 +575,9 @@ public struct Route: ~Copyable {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
         case .callersOverride: break
         }
+        request.features = call.features
         request.matching = router.groups[target.modelGroup].places(
-            tags: router.configuration.enableTagFiltering ? call.tags : nil, regions: call.regions)
+            tags: tagsLookedAt, regions: call.regions, features: call.features)
         for attempt in here {
             guard let failure = attempts[attempt].outcome else { continue }
             switch remedy(failure.kind).others {
@@ -588,6 +591,8 @@ public struct Route: ~Copyable {
         }
         return request
     }
+
+    private var tagsLookedAt: [String]? { router.configuration.enableTagFiltering ? call.tags : nil }
 
     private func isOpen(_ choice: Choice, _ now: Instant) -> Bool {
         guard let request = request(choice, now) else { return false }
@@ -664,7 +669,11 @@ public struct Route: ~Copyable {
         }
         let shortage = router.groups[target.modelGroup].shortage(for: request, now: now)
         guard shortage.isServable else {
-            if attemptsHere == 0 { note(.noMatchingDeployment) }
+            if attemptsHere == 0 {
+                missing = router.groups[target.modelGroup].missing(
+                    tags: tagsLookedAt, regions: call.regions, features: call.features)
+                note(missing.isEmpty ? .noMatchingDeployment : .unsupported)
+            }
             return
         }
         isTooLarge = shortage.opensAt == nil
@@ -694,6 +703,7 @@ public struct Route: ~Copyable {
             RouteFailure(
                 outcome: outcome,
                 message: outcome.message(modelGroup: name, cause: cause, retryAfter: retryAfter),
-                attempts: Array(attempts), retryAfter: retryAfter))
+                attempts: Array(attempts), retryAfter: retryAfter,
+                missing: outcome == .unsupported ? missing : []))
     }
 }

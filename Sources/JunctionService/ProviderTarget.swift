@@ -179,6 +179,10 @@ struct TargetError: Error, CustomStringConvertible {
 extension BodyOptions {
     fileprivate init(_ deployment: DeploymentConfiguration) throws(TargetError) {
         self.init()
+        (untaken, dropped, passed) = (
+            deployment.rules.untaken, deployment.rules.dropped, deployment.rules.passed
+        )
+        defaults = deployment.rules.defaults
         guard let json = deployment.extraBodyJSON else { return }
         do {
             extraBody = try ExtraBody(json: json)

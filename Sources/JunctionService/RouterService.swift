@@ -46,6 +46,7 @@ final class RouterService: RouterServiceServer {
             var traits = CallTraits(
                 modelGroup: group, estimatedTokens: 0, isStreaming: question.isStreaming)
             traits.size = question.size
+            traits.features = question.features
             traits.deadline = rpc.deadline.map(worker.instant) ?? worker.now + worker.server.defaultDeadline
             var overrides: [ProviderTarget] = []
             if let routing {
@@ -122,6 +123,7 @@ final class RouterService: RouterServiceServer {
             deployment = DeploymentConfiguration(
                 id: "override", modelGroup: model, provider: provider, model: name,
                 apiBase: provider.defaultBase ?? "")
+            deployment.prices = ModelFacts.of(model: name, provider: prefix)?.prices ?? TokenPrices()
         }
         deployment.id = "override:\(deployment.id)"
         if !override.apiKey.isEmpty {
@@ -134,6 +136,9 @@ final class RouterService: RouterServiceServer {
         if !override.apiVersion.isEmpty { deployment.apiVersion = String(override.apiVersion) }
         if !override.apiBase.isEmpty {
             deployment.apiBase = String(override.apiBase)
+            if deployment.mock != nil {
+                deployment.rules = ParameterRules(provider: deployment.provider, model: deployment.model)
+            }
             deployment.mock = nil
         }
         if deployment.mock == nil && deployment.apiBase.isEmpty {

@@ -7,6 +7,7 @@ import pathlib
 import re
 import resource
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -41,6 +42,12 @@ def built(name):
         subprocess.run(command, check=True)
         fresh.rename(program)
     return str(program)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def eventually(condition, what, seconds=20.0):

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from programs import Background, Junction, Upstream, command, eventually, junction_binary
+from programs import Background, Junction, Upstream, command, eventually, free_port, junction_binary
 
 MS = 1000
 
@@ -92,6 +92,20 @@ def test_a_trace_is_replayed(load, upstream, tmp_path):
     assert 0.5 < report["seconds"] < 1.5
 
 
+def test_a_trace_says_what_was_asked(load, upstream, tmp_path):
+    trace = tmp_path / "trace"
+    trace.write_text(
+        "seconds,model,prompt_tokens,completion_tokens,stream\n"
+        + "".join(f"{n / 100},gpt-4o,{50 + n},{n + 1},{n % 2}\n" for n in range(20))
+        + '{"at": 0.05, "model": "slow", "prompt": "Hello", "max_tokens": 77}\n0.1\n'
+    )
+    code, report, out, err = load("--model", "gpt-4o", "--replay", trace)
+    assert code == 0, (out, err)
+    stats = upstream.stats()
+    assert report["started"] == 22 == stats["calls"] and stats["streams_completed"] == 10
+    assert stats["models"]["slow-200"]["calls"] == 1
+
+
 def test_a_mix_has_its_shares(load, upstream, tmp_path):
     mix = tmp_path / "mix.yaml"
     mix.write_text(
@@ -103,6 +117,95 @@ def test_a_mix_has_its_shares(load, upstream, tmp_path):
     assert models["gpt-4o"]["calls"] + models["slow-200"]["calls"] == 400
     assert 250 <= models["gpt-4o"]["calls"] == upstream.stats()["streams_completed"] <= 350
     assert report["latency"]["maxUs"] >= 200 * MS and report["firstToken"]["p50Us"] < 200 * MS
+
+
+def test_a_mix_brings_its_own_key(start, tmp_path):
+    """Calls whose group fails go on with the key of the mix, which stands in the environment."""
+    upstream = start(Upstream)
+    router = start(Junction, [upstream.deployment("gpt-4o", "status-401", "bad"), upstream.deployment("b", "b", "b")])
+    mix = tmp_path / "mix.yaml"
+    mix.write_text(
+        "- {model: gpt-4o, sessions: 4, num_retries: 0, fallbacks: [{model: b, api_key: os.environ/MY_KEY}]}\n"
+    )
+    code, out, err = command(
+        "load", "--address", router.address, "--mix", mix, "--calls", 10, "--warm-up", 0,
+        environment={"MY_KEY": "sk-of-the-mix"},
+    )  # fmt: skip
+    assert code == 0 and "10 answered by a fallback" in out, (out, err)
+    keys = {request["headers"]["authorization"] for request in upstream.requests()}
+    assert keys == {"Bearer sk-configured", "Bearer sk-of-the-mix"}
+    assert "sk-of-the-mix" not in out + err
+
+
+class TestProcesses:
+    """Several processes make one run."""
+
+    @pytest.mark.parametrize("pace", [["--rate", "300"], ["--concurrency", "7"]])
+    def test_they_count_as_one(self, load, upstream, pace):
+        code, report, out, err = load(
+            "--model", "gpt-4o", "--calls", "150", "--processes", "3", "--threads", "2", "--warm-up", "0", *pace
+        )
+        assert code == 0, (out, err)
+        assert report["started"] == report["succeeded"] == upstream.stats()["calls"] == 150
+        assert report["latency"]["count"] == 150 and report["processes"] == 3
+        assert sum(second["succeeded"] for second in report["timeline"]) == 150
+
+    def test_they_join_run_after_run(self, router, load, upstream):
+        """Two that join make every try of a search, and end when there is no further one."""
+        port = free_port()
+        joined = [
+            Background(command, "load", "--join", f"127.0.0.1:{port}", seconds=60) for _ in range(2)
+        ]
+        code, report, out, err = load(
+            "--model", "gpt-4o", "--rate", "100", "--duration", "300ms", "--warm-up", "0", "--find-max",
+            "--slo", "p99<10ms", "--lead", f"127.0.0.1:{port}", "--processes", "2",
+        )  # fmt: skip
+        assert "2 of 2 processes have joined" in err and re.search(r"\d+ calls/s: (met|missed)", err), (out, err)
+        calls = 0
+        for member in joined:
+            member_code, _, said = member.result()
+            assert member_code == 0, said
+            made = [int(number) for number in re.findall(r"made (\d+) calls?", said)]
+            assert len(made) == len(re.findall(r"\d+ calls/s: (?:met|missed)", err))
+            calls += sum(made)
+        assert calls == upstream.stats()["calls"]
+
+    def test_one_that_leaves_is_told(self, router, upstream):
+        port = free_port()
+        options = ["--model", "gpt-4o", "--rate", "50", "--duration", "60s", "--warm-up", "0"]
+        leader = Background(
+            command, "load", "--address", router.address, *options, "--lead", f"127.0.0.1:{port}", "--processes", 2
+        )
+        members = [
+            subprocess.Popen(
+                [junction_binary(), "load", "--join", f"127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True
+            )
+            for _ in range(2)
+        ]
+        eventually(lambda: upstream.stats()["calls"] >= 10, "calls are made")
+        members[0].kill()
+        code, out, err = leader.result()
+        assert code == 1 and out == "" and "a process left before the end" in err, (out, err)
+        assert members[1].wait(20) == 1 and "the leader of the run left" in members[1].stderr.read()
+        members[0].wait(5)
+
+    def test_an_interrupted_run_reports(self, router, upstream, tmp_path):
+        file = tmp_path / "report.json"
+        options = ["--model", "gpt-4o", "--rate", "50", "--duration", "60s", "--warm-up", "0", "--json", file]
+        tool = subprocess.Popen(
+            [junction_binary(), "load", "--address", router.address, "--processes", "2", *map(str, options)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        eventually(lambda: upstream.stats()["calls"] >= 20, "the processes make calls")
+        tool.send_signal(signal.SIGINT)
+        _, err = tool.communicate(timeout=20)
+        report = json.loads(file.read_text())
+        assert tool.returncode == 0, err
+        assert 0 < report["started"] == upstream.stats()["calls"] < 1000
+
+    def test_no_router(self):
+        code, out, err = command("load", "--model", "a", "--address", "127.0.0.1:1", "--processes", 2)
+        assert code == 1 and out == "" and "cannot connect" in err
 
 
 def test_failing_fast_is_not_being_fast(load, upstream):

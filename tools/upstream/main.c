@@ -210,13 +210,6 @@ static void pump(connection *c) {
              && c->plan.interval_us == 0);
 }
 
-static void add_json_answer(connection *c, buffer *body) {
-    append_format(&c->out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                  body->length);
-    append(&c->out, body->bytes, body->length);
-    free(body->bytes);
-}
-
 static void start_answer(connection *c) {
     plan *p = &c->plan;
     c->phase = FLUSHING;

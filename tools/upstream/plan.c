@@ -189,7 +189,8 @@ static const char *find_value(const char *body, size_t length, const char *key, 
     return at;
 }
 
-plan plan_request(const char *script, size_t script_length, const char *body, size_t length, model_counts **entry) {
+plan plan_request(
+    const char *script, size_t script_length, const char *body, size_t length, model_counts **entry) {
     count.calls++;
     count.bytes_in += length;
     open_calls++;
