@@ -533,9 +533,9 @@ final class ModelGroup: Sendable {
     /// Which places a call may use by its tags, where those are looked at, its regions, and what it asks for;
     /// nil: all.
     ///
-    /// A call with tags may use places with one of them (or all of them, where so configured), else, as a call
-    /// without, those tagged "default"; without those a call with tags has none, one without has all. A call
-    /// with regions may use places in one of them.
+    /// A call with tags may use places with one of them (or all of them, where so configured), else, as a
+    /// call without, those tagged "default"; without those a call with tags has none, one without has all. A
+    /// call with regions may use places in one of them.
     func places(tags: [String]?, regions: [String], features: Features) -> [Bool]? {
         let byTags = tags.flatMap(places(matching:))
         let asked = features.intersection(lackedByAny)
@@ -547,8 +547,8 @@ final class ModelGroup: Sendable {
         }
     }
 
-    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can give,
-    /// else all that not all of them can. Empty: nothing does.
+    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can
+    /// give, else all that not all of them can. Empty: nothing does.
     func missing(tags: [String]?, regions: [String], features: Features) -> Features {
         let open = places(tags: tags, regions: regions, features: [])
         let missing = terms.indices.filter { open?[$0] ?? true }.map { lacking[$0].intersection(features) }

@@ -7,8 +7,8 @@ import JunctionRPC
 import JunctionRouting
 import JunctionTransport
 
-/// One `Complete`, `Stream` or `Embed` from its request to its status. Confined to its worker's loop. Lives as
-/// long as its RPC holds it as delegate, or an attempt is under way.
+/// One `Complete`, `Stream` or `Embed` from its request to its status. Confined to its worker's loop. Lives
+/// as long as its RPC holds it as delegate, or an attempt is under way.
 final class Call: ServerStreamDelegate {
     private let worker: Worker
     private let rpc: ServerStream
@@ -69,7 +69,7 @@ final class Call: ServerStreamDelegate {
 
     private func target(_ deployment: Int?, _ overrideIndex: Int?) -> ProviderTarget {
         if let overrideIndex { return overrides[overrideIndex] }
-        return worker.targets[deployment!]
+        return worker.target(deployment!, askedFor: question.model)
     }
 
     private func abandon(_ number: Int) {

@@ -16,6 +16,9 @@ final class Worker {
     let deployments: [DeploymentConfiguration]
     /// A target a deployment, by the deployment's index in the routing core.
     let targets: [ProviderTarget]
+    /// Targets made for the names that callers have put in the place of a star, by deployment and name.
+    private var wildcardTargets: [WildcardName: ProviderTarget] = [:]
+    private static let wildcardTargetsMax = 256
     /// Memory for one piece of a stream at a time.
     let scratch = Arena()
     let writer: BodyWriter
@@ -54,6 +57,25 @@ final class Worker {
         }
     }
 
+    /// The target of a deployment for a call that asks for `name`.
+    func target(_ deployment: Int, askedFor name: Text) -> ProviderTarget {
+        let template = targets[deployment]
+        if !template.isTemplate { return template }
+        let name = String(name)
+        let key = WildcardName(deployment: deployment, text: router.wildcardText(in: name) ?? name)
+        if let target = wildcardTargets[key] { return target }
+        var configuration = deployments[deployment]
+        configuration.fill(star: key.text)
+        if configuration.prices == TokenPrices() {
+            let facts = ModelFacts.of(model: configuration.model, provider: configuration.provider.name)
+            configuration.prices = facts?.prices ?? TokenPrices()
+        }
+        let made = try? ProviderTarget(configuration, server: server, template: template)
+        if wildcardTargets.count >= Self.wildcardTargetsMax { wildcardTargets.removeAll() }
+        wildcardTargets[key] = made
+        return made ?? template
+    }
+
     /// The time as the routing core counts it.
     var now: Instant { instant(loop.now) }
 
@@ -74,4 +96,10 @@ final class Worker {
     func giveBack(_ attempt: AttemptInFlight) {
         if idleAttempts.count < Worker.idleAttemptsMax { idleAttempts.append(attempt) }
     }
+}
+
+/// A deployment whose model has a star, and what stands in its place.
+private struct WildcardName: Hashable {
+    let deployment: Int
+    let text: String
 }
