@@ -74,9 +74,11 @@ public final class Server: Sendable {
 
 /// What the other instances know this one by: where it runs, and a number, since a process id comes again.
 private func instanceName() -> String {
-    let process = ProcessInfo.processInfo
+    // Not ProcessInfo's name of the host, which may ask the network.
+    let host = (try? String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8)) ?? "host"
     let number = UInt32.random(in: 0...UInt32.max)
-    return "\(process.hostName)-\(process.processIdentifier)-\(String(number, radix: 16))"
+    let process = ProcessInfo.processInfo.processIdentifier
+    return "\(host.trimmingCharacters(in: .whitespacesAndNewlines))-\(process)-\(String(number, radix: 16))"
 }
 
 /// What one loop serves with. Confined to it.

@@ -365,6 +365,9 @@ class TestWrongArguments:
             (["--model", "a", "--prompt-bytes", "many"], "lognormal"),
             (["--model", "a", "--address", "nowhere"], "HOST:PORT"),
             (["--compare", "one.json"], "two files"),
+            (["--model", "a", "--processes", "0"], "--processes"),
+            (["--model", "a", "--lead", "nowhere"], "--lead must be HOST:PORT"),
+            (["--join", "nowhere"], "--join must be HOST:PORT"),
         ],
     )
     def test_they_are_refused(self, arguments, says):
@@ -384,5 +387,5 @@ class TestWrongArguments:
     def test_help_has_examples(self):
         code, out, _ = command("load", "--help")
         assert code == 0
-        for part in ["--find-max", "Examples:", "open", "closed", "Exit code", "lognormal"]:
+        for part in ["--find-max", "--join LEADER", "Examples:", "open", "closed", "Exit code", "lognormal"]:
             assert part in out, part
