@@ -61,14 +61,16 @@ let package = Package(
                 "JunctionProviders",
                 "JunctionRouting", "JunctionRPC", "JunctionTransport",
             ], swiftSettings: pure),
+        .target(name: "JunctionReport", path: "tools/report", swiftSettings: pure),
         .target(
-            name: "JunctionSimulation", dependencies: ["JunctionConfig", "JunctionRouting"],
+            name: "JunctionSimulation",
+            dependencies: ["JunctionConfig", "JunctionReport", "JunctionRouting"],
             path: "tools/simulate", exclude: ["scenario_template.yaml", "strategies.md"], swiftSettings: pure),
         .target(
             name: "JunctionLoad",
             dependencies: [
-                "JunctionMessages", "JunctionProtobuf", "JunctionRPC", "JunctionRouting", "JunctionTransport",
-                histogram, yams,
+                "JunctionMessages", "JunctionProtobuf", "JunctionReport", "JunctionRPC", "JunctionRouting",
+                "JunctionTransport", histogram, yams,
             ], path: "tools/load", swiftSettings: pure),
         .executableTarget(
             name: "junction",
@@ -131,6 +133,7 @@ let package = Package(
         .testTarget(
             name: "JunctionSimulationTests",
             dependencies: ["JunctionConfig", "JunctionRouting", "JunctionSimulation"], swiftSettings: common),
+        .testTarget(name: "JunctionReportTests", dependencies: ["JunctionReport"], swiftSettings: common),
         .testTarget(
             name: "JunctionLoadTests", dependencies: ["JunctionLoad", "JunctionRPC"], swiftSettings: common),
         .testTarget(name: "TidyTests", swiftSettings: common),

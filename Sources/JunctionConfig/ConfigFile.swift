@@ -40,14 +40,15 @@ public enum ConfigFile {
         var deployments = DeploymentReader(
             environment: environment,
             verifyTLS: litellm?.boolean("ssl_verify") ?? true,
-            maxParallelRequests: router?.integer("default_max_parallel_requests"))
+            maxParallelRequests: router?.integer("default_max_parallel_requests"),
+            dropsParameters: litellm?.boolean("drop_params") ?? false)
         deployments.read(root, report: &report)
         let groups = ModelGroups(deployments: deployments.routed)
         let junction = root.section("junction_settings")
         let server = server(junction, report: &report)
         var routing = routerConfiguration(
-            deployments: deployments.routed, router: router, litellm: litellm, groups: groups, report: &report
-        )
+            deployments: deployments.routed, router: router, litellm: litellm, junction: junction,
+            groups: groups, places: deployments.places, report: &report)
         routing.defaultDeadline = server.defaultDeadline
         routing.retryBudget = junction?.number("retry_budget") ?? routing.retryBudget
         var configuration = ServerConfiguration(

@@ -8,14 +8,20 @@ struct DeploymentReader {
     /// What holds for deployments that say nothing themselves.
     let verifyTLS: Bool
     let maxParallelRequests: Int?
+    let dropsParameters: Bool
 
     /// How each deployment is called; index by index the deployments in `routed`.
     private(set) var called: [DeploymentConfiguration] = []
     private(set) var routed: [Deployment] = []
+    /// Where each of them stands.
+    private(set) var places: [Place] = []
     private var placesOfIDs: [String: Place] = [:]
 
-    init(environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?) {
+    init(
+        environment: [String: String], verifyTLS: Bool, maxParallelRequests: Int?, dropsParameters: Bool
+    ) {
         self.environment = environment
+        self.dropsParameters = dropsParameters
         self.verifyTLS = verifyTLS
         self.maxParallelRequests = maxParallelRequests
     }
@@ -44,11 +50,8 @@ struct DeploymentReader {
             return
         }
         guard let model = required("model", of: params, report: &report) else { return }
-        if group.text.contains("*") || model.text.contains("*") {
-            report.warning(
-                group.place,
-                "Wildcard names are not supported: this deployment is left out. List its models by name.")
-            return
+        if let fault = wildcardFault(group: group.text, model: model.text) {
+            return report.warning(group.place, "\(fault) This deployment is left out.")
         }
         let mock = mock(params, report: &report)
         guard
@@ -78,8 +81,10 @@ struct DeploymentReader {
         deployment.mock = mock
         deployment.facts = facts(of: deployment, entry: entry, params: params)
         deployment.prices = prices(deployment.facts?.prices, entry: entry, params: params)
+        deployment.rules = rules(for: deployment, entry: entry, params: params, report: &report)
         deployment.id = id(of: deployment, entry: entry, report: &report)
         called.append(deployment)
+        places.append(entry.place)
         routed.append(routed(deployment, entry: entry, params: params, report: &report))
     }
 
@@ -247,6 +252,9 @@ struct DeploymentReader {
         deployment.tokensPerMinute = limit("tpm", entry: entry, params: params, report: &report)
         deployment.requestsPerMinute = limit("rpm", entry: entry, params: params, report: &report)
         deployment.maxParallelRequests = params.integer("max_parallel_requests") ?? maxParallelRequests
+        deployment.limits.budget = budget("max_budget", "budget_duration", of: params, report: &report)
+        deployment.provider = configuration.providerName
+        deployment.region = params.text("region_name")
         deployment.weight = params.number("weight")
         deployment.order = params.integer("order")
         deployment.tags = params.texts("tags")?.map(\.text) ?? []
@@ -255,6 +263,7 @@ struct DeploymentReader {
         deployment.numRetries = params.integer("num_retries") ?? params.integer("max_retries")
         deployment.cooldownTime = params.duration("cooldown_time")
         deployment.prices = configuration.prices
+        deployment.lacks = configuration.rules.untaken
         deployment.maxInputTokens =
             info?.integer("max_input_tokens") ?? info?.integer("max_tokens")
             ?? configuration.facts?.maxInputTokens
@@ -332,6 +341,16 @@ struct DeploymentReader {
         placesOfIDs[id] = entry.place
         return id
     }
+}
+
+/// What is wrong with the stars of a name and a model; nil: nothing. What a star in the name stands for in a
+/// call takes the place of the model's.
+private func wildcardFault(group: String, model: String) -> String? {
+    let (inGroup, inModel) = (group.count { $0 == "*" }, model.count { $0 == "*" })
+    if inGroup > 1 || inModel > 1 { return "A name has one star at most." }
+    if inModel == 1, inGroup == 0 { return "A model with a star needs one in model_name too." }
+    if model == "*" { return "Say whose models these are, as in openai/*." }
+    return nil
 }
 
 /// `GROUP/PROVIDER-HASH`: readable, and the same whatever else the file lists and in whatever order, so that

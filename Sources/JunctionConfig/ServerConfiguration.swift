@@ -78,9 +78,16 @@ public struct DeploymentConfiguration: Sendable {
     public var prices = TokenPrices()
     /// What the table says of its model.
     public var facts: ModelFacts?
+    /// What becomes of its calls' parameters.
+    public var rules: ParameterRules
 
     /// The provider as answers and tables name it.
     public var providerName: String { mock == nil ? provider.name : "mock" }
+
+    /// Puts a model's name in the place of the star in `model`, if there is one.
+    public mutating func fill(star name: String) {
+        model = model.split(separator: "*", omittingEmptySubsequences: false).joined(separator: name)
+    }
 
     /// Where what signs in comes from, fit to be shown.
     var keySource: String {
@@ -94,6 +101,7 @@ public struct DeploymentConfiguration: Sendable {
         self.provider = provider
         self.model = model
         self.apiBase = apiBase
+        rules = ParameterRules(provider: provider, model: model)
     }
 }
 

@@ -14,7 +14,6 @@ extension BodyWriter {
     func writeAnthropic(
         _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, options: BodyOptions
     ) throws(Failure) {
-        try refuseForAnthropic(completion)
         let thinking = try claudeThinking(completion, model: model)
         member("model")
         writer.string(model)
@@ -46,20 +45,6 @@ extension BodyWriter {
         }
         try writeExtras(extras, options.extraBody)
         writer.raw("}")
-    }
-
-    /// What asks for nothing, such as a penalty of 0, is left out.
-    private func refuseForAnthropic(_ completion: JunctionV1.Completion.View) throws(Failure) {
-        try refuse("n", when: completion.n ?? 1 != 1, by: "Anthropic")
-        try refuse("seed", when: completion.seed != nil, by: "Anthropic")
-        try refuse("presence_penalty", when: completion.presencePenalty ?? 0 != 0, by: "Anthropic")
-        try refuse("frequency_penalty", when: completion.frequencyPenalty ?? 0 != 0, by: "Anthropic")
-        try refuse("logprobs", when: completion.logprobs ?? false, by: "Anthropic")
-        try refuse("top_logprobs", when: completion.topLogprobs ?? 0 != 0, by: "Anthropic")
-        try refuse("logit_bias", when: !completion.logitBias.isEmpty, by: "Anthropic")
-        if let temperature = completion.temperature, temperature > 1, temperature.isFinite {
-            throw wrong("completion.temperature", "is above 1, the most that Anthropic takes")
-        }
     }
 
     private func writeThinking(_ thinking: ClaudeThinking) {
@@ -340,10 +325,7 @@ extension BodyWriter {
     /// strict. Source: docs.anthropic.com/en/docs/build-with-claude/structured-outputs.
     private func writeAnthropicFormat(_ format: JunctionV1.ResponseFormat.View) throws(Failure) {
         switch format.type {
-        case .unspecified, .text: return
-        case .jsonObject:
-            throw wrong(
-                "completion.response_format.type", "is JSON without a schema, which Anthropic does not have")
+        case .unspecified, .text, .jsonObject: return
         case .unrecognized: throw wrong("completion.response_format.type", "is not one that providers have")
         case .jsonSchema:
             guard let schema = format.jsonSchema else {

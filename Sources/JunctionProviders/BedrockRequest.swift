@@ -10,7 +10,6 @@ extension BodyWriter {
     func writeBedrock(
         _ completion: JunctionV1.Completion.View, model: String, options: BodyOptions
     ) throws(Failure) {
-        try refuseForBedrock(completion)
         try writeSystemBlocks(completion.messages)
         member("messages")
         try writeBedrockTurns(completion.messages)
@@ -32,19 +31,6 @@ extension BodyWriter {
         }
         try writeExtras(extras, options.extraBody)
         writer.raw("}")
-    }
-
-    private func refuseForBedrock(_ completion: JunctionV1.Completion.View) throws(Failure) {
-        try refuse("n", when: completion.n ?? 1 != 1, by: "Bedrock")
-        try refuse("seed", when: completion.seed != nil, by: "Bedrock")
-        try refuse("presence_penalty", when: completion.presencePenalty ?? 0 != 0, by: "Bedrock")
-        try refuse("frequency_penalty", when: completion.frequencyPenalty ?? 0 != 0, by: "Bedrock")
-        try refuse("logprobs", when: completion.logprobs ?? false, by: "Bedrock")
-        try refuse("top_logprobs", when: completion.topLogprobs ?? 0 != 0, by: "Bedrock")
-        try refuse("logit_bias", when: !completion.logitBias.isEmpty, by: "Bedrock")
-        try refuse(
-            "parallel_tool_calls", when: completion.parallelToolCalls == false && !completion.tools.isEmpty,
-            by: "Bedrock")
     }
 
     // MARK: Messages
@@ -318,10 +304,7 @@ extension BodyWriter {
     /// The schema goes as text. There is no free form of JSON, and answers are always strict.
     private func writeBedrockFormat(_ format: JunctionV1.ResponseFormat.View) throws(Failure) {
         switch format.type {
-        case .unspecified, .text: return
-        case .jsonObject:
-            throw wrong(
-                "completion.response_format.type", "is JSON without a schema, which Bedrock does not have")
+        case .unspecified, .text, .jsonObject: return
         case .unrecognized: throw wrong("completion.response_format.type", "is not one that providers have")
         case .jsonSchema:
             guard let schema = format.jsonSchema else {

@@ -4,10 +4,18 @@ public import JunctionMessages
 internal import JunctionProtobuf
 public import JunctionRouting
 
-/// What a deployment's configuration adds to its requests.
+/// What a deployment's configuration does to its requests.
 public struct BodyOptions: Sendable {
     /// Members added to each request that does not set them itself.
     public var extraBody: ExtraBody?
+    /// What calls are asked with where they say nothing.
+    public var defaults: ParameterDefaults?
+    /// What is refused.
+    public var untaken: Features = []
+    /// What is left out of requests.
+    public var dropped: Features = []
+    /// What goes to the provider under OpenAI's name, though its wire format has no place for it.
+    public var passed: Features = []
 
     public init(extraBody: ExtraBody? = nil) { self.extraBody = extraBody }
 }
@@ -16,6 +24,10 @@ public struct BodyOptions: Sendable {
 public final class BodyWriter {
     let writer = JSONWriter()
     private let reader: JSONReader
+    /// Where a completion lives that is not asked as it came.
+    private let arena = Arena()
+    /// Of which completion what is passed on though the wire format has no place for it.
+    private var passing: (completion: JunctionV1.Completion.View, features: Features)?
     /// The members of the body so far.
     var written: [StaticString] = []
     /// The members so far of the object that is open, and the objects that were.
@@ -36,9 +48,11 @@ public final class BodyWriter {
         _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, adapter: Adapter,
         options: BodyOptions = BodyOptions()
     ) throws(Failure) {
+        let completion = try adjusted(completion, options)
         writer.removeAll()
         written.removeAll(keepingCapacity: true)
         merged.removeAll(keepingCapacity: true)
+        passing = options.passed.isEmpty ? nil : (completion, options.passed)
         switch adapter {
         case .openAI(let quirks):
             try writeOpenAI(
@@ -62,9 +76,11 @@ public final class BodyWriter {
         _ embedding: JunctionV1.Embedding.View, model: String, adapter: Adapter,
         options: BodyOptions = BodyOptions()
     ) throws(Failure) {
+        let embedding = try adjusted(embedding, options)
         writer.removeAll()
         written.removeAll(keepingCapacity: true)
         merged.removeAll(keepingCapacity: true)
+        passing = nil
         switch adapter {
         case .openAI(let quirks):
             try writeOpenAI(embedding, model: model, quirks: quirks, options: options)
@@ -89,10 +105,105 @@ public final class BodyWriter {
     func wrong(_ field: String, _ what: String) -> Failure {
         Failure(.badRequest, message: "\(field) \(what)")
     }
+}
 
-    /// Refuses a parameter that is set and that the provider has no place for.
-    func refuse(_ name: StaticString, when isSet: Bool, by provider: StaticString) throws(Failure) {
-        if isSet { throw wrong("completion.\(name)", "is not something that \(provider) takes") }
+// MARK: What the configuration does to a request
+
+extension BodyWriter {
+    /// The completion as the deployment is asked it: with the configured values where the caller gives none,
+    /// without what is dropped.
+    private func adjusted(
+        _ completion: JunctionV1.Completion.View, _ options: BodyOptions
+    ) throws(Failure) -> JunctionV1.Completion.View {
+        var completion = completion
+        if options.defaults != nil || !options.dropped.isEmpty {
+            arena.reset()
+            let copy = JunctionV1.Completion.View(in: arena)
+            copy.raw.update(from: completion.raw, count: 1)
+            options.defaults?.fill(copy, in: arena)
+            copy.drop(options.dropped, in: arena)
+            completion = copy
+        }
+        if !options.untaken.isEmpty { try refuse(Features(of: completion).intersection(options.untaken)) }
+        return completion
+    }
+
+    private func adjusted(
+        _ embedding: JunctionV1.Embedding.View, _ options: BodyOptions
+    ) throws(Failure) -> JunctionV1.Embedding.View {
+        var embedding = embedding
+        if !options.dropped.isDisjoint(with: [.dimensions, .user]) {
+            arena.reset()
+            let copy = JunctionV1.Embedding.View(in: arena)
+            copy.raw.update(from: embedding.raw, count: 1)
+            if options.dropped.contains(.dimensions) { copy.dimensions = nil }
+            if options.dropped.contains(.user) { copy.user = Text(stored: nil) }
+            embedding = copy
+        }
+        if !options.untaken.isEmpty { try refuse(Features(of: embedding).intersection(options.untaken)) }
+        return embedding
+    }
+
+    private func refuse(_ untaken: Features) throws(Failure) {
+        if let field = untaken.fields.first {
+            throw wrong(field, "is not something that the deployment takes")
+        }
+    }
+
+    /// The members that are passed on though the wire format has no place for them, as OpenAI's has them.
+    private func writePassed() throws(Failure) {
+        guard let (completion, passed) = passing else { return }
+        let features = Features(of: completion).intersection(passed)
+        func isNew(_ feature: Features, _ name: StaticString) -> Bool {
+            features.contains(feature)
+                && !isWritten(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+        }
+        if isNew(.n, "n") { integer("n", completion.n) }
+        if isNew(.seed, "seed") { integer("seed", completion.seed) }
+        if isNew(.presencePenalty, "presence_penalty") {
+            try number("presence_penalty", completion.presencePenalty)
+        }
+        if isNew(.frequencyPenalty, "frequency_penalty") {
+            try number("frequency_penalty", completion.frequencyPenalty)
+        }
+        if isNew(.logprobs, "logprobs") { bool("logprobs", completion.logprobs) }
+        if isNew(.topLogprobs, "top_logprobs") { integer("top_logprobs", completion.topLogprobs) }
+        if isNew(.logitBias, "logit_bias") { try writeLogitBias(completion.logitBias) }
+        if isNew(.parallelToolCalls, "parallel_tool_calls") {
+            bool("parallel_tool_calls", completion.parallelToolCalls)
+        }
+        if isNew(.jsonObject, "response_format"), let format = completion.responseFormat {
+            try writeResponseFormat(format)
+        }
+        if isNew(.toolChoiceFunction, "tool_choice"), let choice = completion.toolChoice {
+            try writeToolChoice(choice)
+        }
+    }
+}
+
+extension JunctionV1.Completion.View {
+    /// Takes back what is asked of these features.
+    fileprivate func drop(_ dropped: Features, in arena: Arena) {
+        let asked = Features(of: self).intersection(dropped)
+        let sampling = asked.contains(.samplingWhileReasoning)
+        if sampling || !asked.isDisjoint(with: [.temperature, .highTemperature]) { temperature = nil }
+        if sampling || asked.contains(.topP) { topP = nil }
+        if sampling || asked.contains(.logprobs) { logprobs = nil }
+        if sampling || asked.contains(.topLogprobs) { topLogprobs = nil }
+        if asked.contains(.stop) { setStop([], in: arena) }
+        if asked.contains(.n) { n = nil }
+        if asked.contains(.seed) { seed = nil }
+        if asked.contains(.presencePenalty) { presencePenalty = nil }
+        if asked.contains(.frequencyPenalty) { frequencyPenalty = nil }
+        if asked.contains(.logitBias) { setLogitBias(count: 0, in: arena) }
+        if asked.contains(.reasoningEffort) { reasoningEffort = Text(stored: nil) }
+        if !asked.isDisjoint(with: [.jsonObject, .jsonSchema]) { responseFormat = nil }
+        if asked.contains(.tools) { setTools(count: 0, in: arena) }
+        if !asked.isDisjoint(with: [.tools, .toolChoice, .toolChoiceFunction]) { toolChoice = nil }
+        if !asked.isDisjoint(with: [.tools, .parallelToolCalls]) { parallelToolCalls = nil }
+        if dropped.contains(.maxTokens) { maxTokens = nil }
+        if dropped.contains(.user) { user = Text(stored: nil) }
+        if dropped.contains(.metadata) { setMetadata(count: 0, in: arena) }
     }
 }
 
@@ -144,6 +255,7 @@ extension BodyWriter {
     func writeExtras(
         _ json: Text, _ extra: ExtraBody?, of field: StaticString = "completion.extra_parameters_json"
     ) throws(Failure) {
+        try writePassed()
         var object: JSONValue?
         if !json.isEmpty {
             let start = writer.count

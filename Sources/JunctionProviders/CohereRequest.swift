@@ -8,7 +8,6 @@ extension BodyWriter {
     func writeCohere(
         _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, options: BodyOptions
     ) throws(Failure) {
-        try refuseForCohere(completion)
         member("model")
         writer.string(model)
         member("messages")
@@ -29,15 +28,6 @@ extension BodyWriter {
         if let format = completion.responseFormat { try writeCohereFormat(format) }
         try writeExtras(completion.extraParametersJson, options.extraBody)
         writer.raw("}")
-    }
-
-    private func refuseForCohere(_ completion: JunctionV1.Completion.View) throws(Failure) {
-        try refuse("n", when: completion.n ?? 1 != 1, by: "Cohere")
-        // Its log probabilities are of pieces of text and not of tokens.
-        try refuse("logprobs", when: completion.logprobs ?? false, by: "Cohere")
-        try refuse("top_logprobs", when: completion.topLogprobs ?? 0 != 0, by: "Cohere")
-        try refuse("logit_bias", when: !completion.logitBias.isEmpty, by: "Cohere")
-        try refuse("parallel_tool_calls", when: completion.parallelToolCalls == false, by: "Cohere")
     }
 
     // MARK: Messages
@@ -111,8 +101,7 @@ extension BodyWriter {
         case .required:
             member("tool_choice")
             writer.raw(#""REQUIRED""#)
-        case .function:
-            throw wrong("completion.tool_choice.mode", "names a function, which Cohere does not take")
+        case .function: break
         case .unrecognized: throw wrong("completion.tool_choice.mode", "is not one that providers have")
         }
     }

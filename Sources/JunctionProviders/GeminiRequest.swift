@@ -10,7 +10,6 @@ extension BodyWriter {
     func writeGemini(_ completion: JunctionV1.Completion.View, model: String, options: BodyOptions)
         throws(Failure)
     {
-        try refuseForGemini(completion)
         try writeInstruction(completion.messages)
         member("contents")
         try writeContents(completion.messages, model: model)
@@ -18,14 +17,6 @@ extension BodyWriter {
         try writeGeminiTools(completion)
         try writeExtras(completion.extraParametersJson, options.extraBody)
         writer.raw("}")
-    }
-
-    private func refuseForGemini(_ completion: JunctionV1.Completion.View) throws(Failure) {
-        try refuse("logit_bias", when: !completion.logitBias.isEmpty, by: "Gemini")
-        try refuse("parallel_tool_calls", when: completion.parallelToolCalls == false, by: "Gemini")
-        if let seed = completion.seed, Int32(exactly: seed) == nil {
-            throw wrong("completion.seed", "is out of Gemini's range, which is that of a 32-bit integer")
-        }
     }
 
     // MARK: Messages
@@ -216,6 +207,10 @@ extension BodyWriter {
                 writeTexts(completion.stop)
             }
             inner("candidateCount", completion.n)
+            if let seed = completion.seed, Int32(exactly: seed) == nil {
+                throw wrong(
+                    "completion.seed", "is out of Gemini's range, which is that of a 32-bit integer")
+            }
             inner("seed", completion.seed)
             try inner("presencePenalty", completion.presencePenalty, field: "presence_penalty")
             try inner("frequencyPenalty", completion.frequencyPenalty, field: "frequency_penalty")

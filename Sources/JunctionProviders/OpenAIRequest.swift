@@ -4,7 +4,7 @@ internal import JunctionProtobuf
 internal import JunctionRouting
 
 /// OpenAI's models that refuse `max_tokens`, by the start of their names.
-private let reasoningModels = ["o1", "o3", "o4", "gpt-5"]
+private let reasoningModels = ["o1", "o3", "o4", "gpt-5", "gpt-6"]
 
 extension BodyWriter {
     func writeOpenAI(
@@ -150,7 +150,7 @@ extension BodyWriter {
         text("reasoning_effort", completion.reasoningEffort)
     }
 
-    private func writeLogitBias(
+    func writeLogitBias(
         _ bias: Repeated<JunctionV1.Completion.LogitBiasEntry.View>
     ) throws(Failure) {
         if bias.isEmpty { return }
@@ -177,20 +177,24 @@ extension BodyWriter {
             }
             writer.raw("]")
         }
-        if let choice = completion.toolChoice {
-            member("tool_choice")
-            switch choice.mode {
-            case .unspecified, .auto: writer.raw(#""auto""#)
-            case .none: writer.raw(#""none""#)
-            case .required: writer.raw(quirks.contains(.toolChoiceAny) ? #""any""# : #""required""#)
-            case .function:
-                writer.raw(#"{"type":"function","function":{"name":"#)
-                writer.string(choice.functionName)
-                writer.raw("}}")
-            case .unrecognized: throw wrong("completion.tool_choice.mode", "is not one that providers have")
-            }
-        }
+        if let choice = completion.toolChoice { try writeToolChoice(choice, quirks) }
         bool("parallel_tool_calls", completion.parallelToolCalls)
+    }
+
+    func writeToolChoice(
+        _ choice: JunctionV1.ToolChoice.View, _ quirks: OpenAIQuirks = []
+    ) throws(Failure) {
+        member("tool_choice")
+        switch choice.mode {
+        case .unspecified, .auto: writer.raw(#""auto""#)
+        case .none: writer.raw(#""none""#)
+        case .required: writer.raw(quirks.contains(.toolChoiceAny) ? #""any""# : #""required""#)
+        case .function:
+            writer.raw(#"{"type":"function","function":{"name":"#)
+            writer.string(choice.functionName)
+            writer.raw("}}")
+        case .unrecognized: throw wrong("completion.tool_choice.mode", "is not one that providers have")
+        }
     }
 
     private func writeTool(_ tool: JunctionV1.Tool.View, _ index: Int) throws(Failure) {
@@ -208,7 +212,7 @@ extension BodyWriter {
         writer.raw("}}")
     }
 
-    private func writeResponseFormat(_ format: JunctionV1.ResponseFormat.View) throws(Failure) {
+    func writeResponseFormat(_ format: JunctionV1.ResponseFormat.View) throws(Failure) {
         if format.type == .unspecified { return }
         member("response_format")
         switch format.type {

@@ -23,6 +23,9 @@ public struct CallTraits: Sendable {
     /// Whether a second attempt is made beside a slow one; nil: as configured.
     public var hedging: Hedging?
 
+    /// What it asks for that not every deployment can give.
+    public var features: Features = []
+
     public init(
         modelGroup: Int, estimatedTokens: Int, isStreaming: Bool, numRetries: Int? = nil, tags: [String] = [],
         deadline: Instant? = nil, fallbacks: [FallbackTarget] = [], disableFallbacks: Bool = false
@@ -58,6 +61,8 @@ public enum Action: Sendable {
     case attempt(Attempt)
     /// End this attempt, and tell `outrun`: another answered first.
     case abandon(attempt: Int)
+    /// Ask the usage store; then tell `reserved`, also when the call is over by then.
+    case reserve(SharedAsk)
     /// Call `timerFired` then, or `cancelled`.
     case wait(until: Instant)
     /// Tell the caller; the call is over.

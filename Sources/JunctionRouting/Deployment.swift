@@ -27,6 +27,8 @@ public struct Deployment: Sendable {
     public var prices: TokenPrices
     /// The model's context window, in tokens; nil: unknown.
     public var maxInputTokens: Int?
+    /// What it cannot give: a call that asks for any of it goes elsewhere.
+    public var lacks: Features = []
     /// The provider's name, which `RouterConfiguration.providerBudgets` go by.
     public var provider = ""
     /// Where it is; calls can ask for regions. nil: unknown, in none.

@@ -7,6 +7,8 @@ public enum Obstacle: Sendable, Equatable {
     case notAsked
     /// It carries none of the call's tags, or is in none of its regions.
     case tags
+    /// The call asks for what it cannot give.
+    case features(Features)
     /// The call's tokens would pass its limit; `counted` are used or reserved in this minute.
     case tokens(limit: Int, counted: Int)
     /// Its requests of this minute are used up.
@@ -79,8 +81,10 @@ extension Router {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
         case .callersOverride: break
         }
+        request.features = call.features
         request.matching = group.places(
-            tags: configuration.enableTagFiltering ? call.tags : nil, regions: call.regions)
+            tags: configuration.enableTagFiltering ? call.tags : nil, regions: call.regions,
+            features: call.features)
         func names(_ kind: FallbackKind) -> [String] {
             if call.disableFallbacks { return [] }
             return fallbacks.targets(of: target.modelGroup, kind).map { groups[$0.modelGroup].name }
@@ -129,7 +133,12 @@ extension ModelGroup {
         let (slot, tokens) = (state.slots[place], expected.total)
         var found: [Obstacle] = []
         if let only = request.only, only != place { found.append(.notAsked) }
-        if let matching = request.matching, !matching[place] { found.append(.tags) }
+        let missing = request.features.intersection(lacking[place])
+        if !missing.isEmpty {
+            found.append(.features(missing))
+        } else if let matching = request.matching, !matching[place] {
+            found.append(.tags)
+        }
         for slot in [slot, state.whole] {
             if tokens > slot.tokensLimit &- slot.tokensCounted {
                 found.append(.tokens(limit: slot.tokensLimit, counted: slot.tokensCounted))

@@ -94,6 +94,7 @@ public struct RouteReport: Sendable {
 /// | `badRequest` | a provider found the request wrong | INVALID_ARGUMENT |
 /// | `contextWindowExceeded` | the prompt is too long, for every target that may take it | INVALID_ARGUMENT |
 /// | `contentPolicy` | a provider's content policy refused | INVALID_ARGUMENT |
+/// | `unsupported` | no deployment takes all that the call asks for | INVALID_ARGUMENT |
 /// | `noMatchingDeployment` | no deployment carries a tag of the call | INVALID_ARGUMENT |
 /// | `unauthenticated` | the caller's own key was refused | UNAUTHENTICATED |
 /// | `limited` | every deployment is at its limit, ours or its provider's | RESOURCE_EXHAUSTED |
@@ -110,7 +111,8 @@ public struct RouteReport: Sendable {
 /// not hide the failure.
 public struct RouteFailure: Error, Sendable, Equatable {
     public enum Outcome: Sendable, CaseIterable {
-        case badRequest, contextWindowExceeded, contentPolicy, noMatchingDeployment, unauthenticated, limited
+        case badRequest, contextWindowExceeded, contentPolicy, unsupported, noMatchingDeployment
+        case unauthenticated, limited
         case unavailable, providerAuthentication, streamInterrupted, deadlineExceeded, cancelled
     }
 
@@ -121,10 +123,14 @@ public struct RouteFailure: Error, Sendable, Equatable {
     public var attempts: [AttemptReport]
     /// After what time another call has a chance; nil: not known, or none.
     public var retryAfter: Duration?
+    /// For `unsupported`: what the deployments cannot give.
+    public var missing: Features
 
     public init(
-        outcome: Outcome, message: String, attempts: [AttemptReport] = [], retryAfter: Duration? = nil
+        outcome: Outcome, message: String, attempts: [AttemptReport] = [], retryAfter: Duration? = nil,
+        missing: Features = []
     ) {
+        self.missing = missing
         self.outcome = outcome
         self.message = message
         self.attempts = attempts
@@ -140,6 +146,7 @@ extension RouteFailure.Outcome {
         case .badRequest: return "The provider refused the request\(because)."
         case .contextWindowExceeded: return "The prompt is too long for \(modelGroup)\(because)."
         case .contentPolicy: return "The provider's content policy refused the request\(because)."
+        case .unsupported: return "No deployment of \(modelGroup) takes all that the call asks for."
         case .noMatchingDeployment: return "No deployment of \(modelGroup) carries a tag of the call."
         case .unauthenticated: return "The key that the call brought was refused\(because)."
         case .limited:

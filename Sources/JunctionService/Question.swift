@@ -35,6 +35,14 @@ enum Question {
         if case .embedding(let embedding) = self { embedding.inputs.count } else { nil }
     }
 
+    /// What it asks for that not every deployment takes.
+    var features: Features {
+        switch self {
+        case .completion(let completion, _): Features(of: completion)
+        case .embedding(let embedding): Features(of: embedding)
+        }
+    }
+
     /// How large it is, before it is sent.
     var size: CallSize {
         switch self {

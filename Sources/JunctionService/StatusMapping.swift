@@ -3,6 +3,7 @@
 // reaches the caller as it is.
 import JunctionOutbound
 import JunctionProtobuf
+import JunctionProviders
 import JunctionRPC
 import JunctionRouting
 
@@ -23,6 +24,9 @@ extension Failure {
 /// The status of a call that no deployment could serve. Its message lists every attempt.
 func status(of failure: RouteFailure, target: (Int?, Int?) -> ProviderTarget) -> Status {
     var message = failure.message
+    if !failure.missing.isEmpty {
+        message += " Not taken: \(failure.missing.fields.joined(separator: ", "))"
+    }
     for (index, attempt) in failure.attempts.enumerated() {
         let name = String(target(attempt.deployment, attempt.overrideIndex).id)
         message += index == 0 ? ". Attempts: " : "; "
@@ -36,7 +40,8 @@ func status(of failure: RouteFailure, target: (Int?, Int?) -> ProviderTarget) ->
 /// The last column of the table of `RouteFailure`.
 func code(of outcome: RouteFailure.Outcome) -> Status.Code {
     switch outcome {
-    case .badRequest, .contextWindowExceeded, .contentPolicy, .noMatchingDeployment: .invalidArgument
+    case .badRequest, .contextWindowExceeded, .contentPolicy, .unsupported, .noMatchingDeployment:
+        .invalidArgument
     case .unauthenticated: .unauthenticated
     case .limited: .resourceExhausted
     case .unavailable, .providerAuthentication, .streamInterrupted: .unavailable

@@ -143,7 +143,7 @@ func standardInput() throws -> String {
 }
 
 /// An address in its two parts; an IPv6 host stands in brackets.
-func destination(of address: String) throws -> (host: String, port: Int) {
+func destination(of address: String, option: String = "--address") throws -> (host: String, port: Int) {
     let colon = address.lastIndex(of: ":") ?? address.startIndex
     var host = address[..<colon]
     let port = Int(address[colon...].dropFirst()) ?? 0
@@ -154,7 +154,7 @@ func destination(of address: String) throws -> (host: String, port: Int) {
     }
     guard !host.isEmpty, (1...65535).contains(port) else {
         throw ValidationError(
-            "--address must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
+            "\(option) must be HOST:PORT, as 127.0.0.1:50051 or [::1]:50051, not '\(address)'.")
     }
     return (String(host), port)
 }

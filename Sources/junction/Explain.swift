@@ -91,6 +91,7 @@ struct Explain: ParsableCommand {
     private func describe(_ obstacle: Obstacle) -> String {
         switch obstacle {
         case .notAsked: "the call names another deployment"
+        case .features: "it does not take all that the call asks for"
         case .tags:
             tags.isEmpty ? "it is not tagged \"default\"" : "it has no tag of \(tags.joined(separator: ", "))"
         case .tokens(let limit, 0): "\(tokens) tokens are more than its \(limit) a minute"

@@ -14,6 +14,7 @@ struct Load: ParsableCommand {
               junction load --mix mix.yaml --rate 100 --slo 'p99<50ms,errors<0.1%'
               junction load --model gpt-4o --rate 100 --find-max --slo 'p99<20ms'
               junction load --compare before.json after.json
+              junction load --model gpt-4o --rate 100000 --processes 4
 
             With --rate, --steps or --replay the loop is open: calls start when they
             are due, and their latency counts from then, so that a server that stands
@@ -24,9 +25,25 @@ struct Load: ParsableCommand {
             A mix file is a YAML list, or JSON lines, of kinds of request:
               - {model: gpt-4o, weight: 3, stream: true, prompt_bytes: 800}
               - {model: small, prompt_bytes: "uniform:100-500", max_tokens: 256}
+              - {model: gpt-4o, sessions: 50, tags: [eu], fallbacks: [small]}
             prompt_bytes is N, uniform:LEAST-MOST, exponential:MEAN or
-            lognormal:MEDIAN:SIGMA; prompt and system are texts. What a kind leaves
-            out is as the options say.
+            lognormal:MEDIAN:SIGMA; prompt and system are texts. sessions spreads the
+            calls over so many session keys; tags, regions, priority, num_retries and
+            fallbacks go to the router with the call. A fallback is a model group or
+            {model, api_key, api_base, api_version}, where os.environ/NAME is read from
+            the environment. What a kind leaves out is as the options say.
+
+            A trace file has a line a call: the second of its start, alone or as
+            seconds,model,prompt_tokens,completion_tokens[,stream] as for junction
+            simulate, or a JSON object with `at` and keys of a mix.
+
+            A run can be made by several processes, which begin at one instant and give
+            one report, its percentiles those of all calls: --processes 4 starts them
+            here. To have them on several machines:
+              junction load --model gpt-4o --rate 100000 --lead 0.0.0.0:7000 --processes 3
+              junction load --join LEADER:7000        on three machines
+            Rate, concurrency, calls and connections are those of all together; threads
+            are those of each. Who can reach the port can join and sees what is asked.
 
             Objectives for --slo, each with < or > and a value:
               pNN         latency at a percentile, as p99<50ms or p99.9<1s
@@ -71,7 +88,7 @@ struct Load: ParsableCommand {
     @Option(help: "Open loop: rates one after the other, as 100:10s,200:10s.")
     var steps: String?
 
-    @Option(help: "Open loop: a trace file with the second of a call's start on each line.")
+    @Option(help: "Open loop: a trace file with a call on each line (see above).")
     var replay: String?
 
     @Option(help: "How calls of an open loop are spread: constant or poisson.")
@@ -89,8 +106,17 @@ struct Load: ParsableCommand {
     @Option(help: "Warm-up at the first rate before it counts.")
     var warmUp = "1s"
 
-    @Option(help: "Threads that make calls.")
+    @Option(help: "Threads that make calls, in each process.")
     var threads = 1
+
+    @Option(help: "Processes that make the run together.")
+    var processes = 1
+
+    @Option(help: "Wait at HOST:PORT for the processes to join, instead of starting them here.")
+    var lead: String?
+
+    @Option(help: "Join the run that is led at HOST:PORT; the leader has all other options.")
+    var join: String?
 
     @Option(help: "Connections in all.")
     var connections = 8
@@ -126,6 +152,10 @@ struct Load: ParsableCommand {
             }
             return
         }
+        if let join {
+            _ = try destination(of: join, option: "--join")
+            return
+        }
         if (model ?? "").isEmpty && mix == nil {
             throw ValidationError("Say what to ask for: --model NAME, or --mix FILE.")
         }
@@ -149,6 +179,10 @@ struct Load: ParsableCommand {
         if !(1...256).contains(threads) {
             throw ValidationError("--threads must be 1 to 256, not \(threads).")
         }
+        if !(1...256).contains(processes) {
+            throw ValidationError("--processes must be 1 to 256, not \(processes).")
+        }
+        if let lead { _ = try destination(of: lead, option: "--lead") }
         if !(1...100_000).contains(connections) {
             throw ValidationError("--connections must be 1 to 100000, not \(connections).")
         }
@@ -169,6 +203,7 @@ struct Load: ParsableCommand {
     func run() throws {
         do {
             if compare.count == 2 { return try printComparison() }
+            if let join { return try make(partOf: join) }
             let plan = try plan()
             let objectives = try objectives()
             let report = findMax ? try searchMaximum(plan, objectives) : try run(plan)
@@ -193,6 +228,7 @@ struct Load: ParsableCommand {
         plan.timeoutSeconds = seconds(timeout) ?? 60
         plan.callsMax = calls
         plan.threads = threads
+        plan.processes = processes
         plan.connections = connections
         plan.seed = seed
         if let rate {
@@ -201,7 +237,7 @@ struct Load: ParsableCommand {
         } else if let steps {
             plan.pacing = .rate(try RateProfile(steps: steps), arrivals)
         } else if let replay {
-            plan.pacing = .trace(try readTrace(text(of: replay)))
+            plan.pacing = .trace(try readTrace(text(of: replay), file: replay, base: base))
         } else {
             plan.pacing = .concurrency(concurrency ?? 16)
         }
@@ -241,7 +277,47 @@ struct Load: ParsableCommand {
     private func run(_ plan: LoadPlan) throws -> LoadReport {
         let screen = StatusLine(isShown: !quiet && isatty(2) == 1)
         defer { screen.clear() }
-        return try LoadRun.run(plan, interrupts: [SIGINT, SIGTERM]) { screen.show($0) }
+        if plan.processes == 1, lead == nil {
+            return try LoadRun.run(plan, interrupts: [SIGINT, SIGTERM]) { screen.show($0) }
+        }
+        let (host, port) = try lead.map { try destination(of: $0, option: "--lead") } ?? ("127.0.0.1", 0)
+        let leader = try LoadLeader(plan, host: host, port: port)
+        let children = lead == nil ? try startProcesses(joining: leader.port) : []
+        defer { for child in children { child.waitUntilExit() } }
+        return try leader.run(
+            patience: lead == nil ? 30 : nil, interrupts: [SIGINT, SIGTERM],
+            joined: { count in
+                if lead != nil, !quiet { printError("\(count) of \(plan.processes) processes have joined\n") }
+            }, progress: { screen.show($0) })
+    }
+
+    /// Starts processes of this program that join the run led here. They end with it.
+    private func startProcesses(joining port: Int) throws -> [Process] {
+        try (0..<processes).map { _ in
+            let child = Process()
+            child.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            child.arguments = ["load", "--join", "127.0.0.1:\(port)", "--quiet"]
+            child.standardInput = FileHandle.nullDevice
+            child.standardOutput = FileHandle.nullDevice
+            // What goes wrong there the leader tells.
+            child.standardError = FileHandle.nullDevice
+            do { try child.run() } catch {
+                throw LoadError("cannot start \(child.executableURL?.path ?? "")")
+            }
+            return child
+        }
+    }
+
+    /// Makes this process's part of one run after the other, until there is no further one.
+    private func make(partOf leader: String) throws {
+        let (host, port) = try destination(of: leader, option: "--join")
+        var runs = 0
+        while case .made(let calls) = try JoinedRun.join(host: host, port: port, patience: runs == 0 ? 10 : 3)
+        {
+            runs += 1
+            if !quiet { printError("made \(counted(calls, "call")) of the run led at \(leader)\n") }
+        }
+        if runs == 0 { throw LoadError("nobody at \(leader) leads a run that lacks a process") }
     }
 
     private func searchMaximum(_ plan: LoadPlan, _ objectives: [Objective]) throws -> LoadReport {

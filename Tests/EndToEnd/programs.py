@@ -7,6 +7,7 @@ import pathlib
 import re
 import resource
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -41,6 +42,12 @@ def built(name):
         subprocess.run(command, check=True)
         fresh.rename(program)
     return str(program)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def eventually(condition, what, seconds=20.0):
@@ -252,6 +259,25 @@ def load(
     if not done.stdout:
         raise AssertionError(f"caller: {done.stderr}")
     return json.loads(done.stdout)
+
+
+def h2load(port, path, body, calls, connections, core=None):
+    """Runs nghttp2's load tool, one gRPC call at a time on each connection; returns how long each took, in
+    microseconds, sorted."""
+    with tempfile.NamedTemporaryFile() as file, tempfile.NamedTemporaryFile("r") as log:
+        file.write(body)
+        file.flush()
+        command = [
+            "h2load", "-n", str(calls), "-c", str(connections), "-m", "1", "-d", file.name,
+            "-H", "content-type: application/grpc", "-H", "te: trailers", "--log-file", log.name,
+            f"http://127.0.0.1:{port}{path}",
+        ]  # fmt: skip
+        if core is not None:
+            command = ["taskset", "-c", str(core), *command]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        rows = [line.split("\t") for line in log]
+    assert len(rows) == calls and all(row[1] == "200" for row in rows), done.stdout + done.stderr
+    return sorted(int(row[2]) for row in rows)
 
 
 class OpenCalls(Program):

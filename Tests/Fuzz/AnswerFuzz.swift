@@ -16,7 +16,7 @@ import JunctionProtobuf
 import JunctionProviders
 
 /// The first byte says how the answer is read; the second, in what pieces, whether frames are mended, and
-/// whether as embeddings.
+/// whether it is read as embeddings.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard count > 2 else { return 0 }

@@ -1,5 +1,6 @@
 // What a configuration becomes, value by value; what a file can do to the reader.
 import JunctionConfig
+import JunctionProviders
 import JunctionRouting
 import Testing
 
@@ -119,6 +120,88 @@ import Testing
         #expect(made.router.deployments[0].maxInputTokens == window)
     }
 
+    @Test(
+        arguments: [
+            ("model: o3", "", [.temperature, .stop, .embeddings], [], []),
+            ("model: o3, drop_params: true", "", .embeddings, [.temperature, .stop], []),
+            ("model: o3, allowed_openai_params: [stop]", "", .temperature, [], .stop),
+            (
+                "model: o3, drop_params: true, allowed_openai_params: [stop]", "", .embeddings, .temperature,
+                .stop
+            ),
+            ("model: gpt-4o, additional_drop_params: [seed]", "", [], .seed, []),
+            ("model: mistral/x", "", .logprobs, .user, []),
+            ("model: anthropic/x", "", [.embeddings, .seed], [], []),
+            ("model: text-embedding-3-small", "", .completions, [], []),
+            ("model: nobody-knows", "mode: embedding", .completions, [], []),
+            ("model: text-embedding-3-small", "mode: chat", .embeddings, [], []),
+            ("model: anthropic/x, mock_response: Hi", "", [], [], []),
+        ] as [(String, String, Features, Features, Features)])
+    func parametersAreRefusedDroppedOrPassedOn(
+        params: String, info: String, untaken: Features, dropped: Features, passed: Features
+    ) throws {
+        let made = try configuration(
+            "model_list: [{model_name: a, litellm_params: {\(params), api_key: k}, model_info: {\(info)}}]")
+        let rules = made.deployments[0].rules
+        #expect(rules.untaken.isSuperset(of: untaken), "\(rules.untaken.fields)")
+        #expect(rules.dropped.isSuperset(of: dropped), "\(rules.dropped.fields)")
+        #expect(rules.passed == passed, "\(rules.passed.fields)")
+        #expect(rules.untaken.isDisjoint(with: rules.dropped.union(passed)))
+        #expect(rules.dropped.isDisjoint(with: passed.union(.kinds)))
+        #expect(made.router.deployments[0].lacks == rules.untaken)
+    }
+
+    @Test func dropParamsHoldsForAllThatDoNotSayOtherwise() throws {
+        let made = try configuration(
+            """
+            model_list:
+              - {model_name: a, litellm_params: {model: o3, api_key: k}}
+              - {model_name: a, litellm_params: {model: o3, api_key: k, drop_params: false}}
+            litellm_settings: {drop_params: true}
+            """)
+        #expect(made.deployments.map { $0.rules.dropped.contains(.temperature) } == [true, false])
+    }
+
+    @Test func aDeploymentMaySetParameters() throws {
+        let made = try configuration(
+            """
+            model_list:
+              - model_name: a
+                litellm_params:
+                  model: groq/llama
+                  api_key: k
+                  temperature: 0.5
+                  top_p: 0.25
+                  max_tokens: 10
+                  max_completion_tokens: 20
+                  stop: END
+                  n: 1
+                  seed: -7
+                  presence_penalty: -1
+                  frequency_penalty: 2
+                  response_format: {type: json_schema, json_schema: {name: x, strict: true, schema: {type: object}}}
+                  parallel_tool_calls: false
+                  reasoning_effort: low
+                  user: me
+            """)
+        var defaults = ParameterDefaults()
+        defaults.temperature = 0.5
+        defaults.topP = 0.25
+        defaults.maxTokens = 20
+        defaults.stop = ["END"]
+        defaults.n = 1
+        defaults.seed = -7
+        defaults.presencePenalty = -1
+        defaults.frequencyPenalty = 2
+        defaults.responseFormat = .jsonSchema(name: "x", schema: #"{"type":"object"}"#, strict: true)
+        defaults.parallelToolCalls = false
+        defaults.reasoningEffort = "low"
+        defaults.user = "me"
+        #expect(made.deployments[0].rules.defaults == defaults)
+        let plain = try configuration("model_list: [{model_name: a, litellm_params: {model: x, api_key: k}}]")
+        #expect(plain.deployments[0].rules.defaults == nil)
+    }
+
     @Test func routerSettingsRankAboveLitellmSettings() throws {
         let list = "model_list: [{model_name: a, litellm_params: {model: gpt-4o, mock_response: Hi}}]\n"
         let litellm =
@@ -187,6 +270,58 @@ import Testing
                 .internalServer: 6,
             ])
         #expect(router.modelGroupRetryPolicies == ["chat": [.timeout: 0]])
+    }
+
+    @Test func limitsBudgetsAndPoliciesAreTaken() throws {
+        let router = try configuration(
+            """
+            model_list:
+              - model_name: chat
+                litellm_params:
+                  model: openai/gpt-4o
+                  api_key: k
+                  max_budget: 1.5
+                  budget_duration: 12h
+                  region_name: eu
+              - model_name: any/*
+                litellm_params: &priced
+                  {model: openai/*, api_key: k, input_cost_per_token: 1, output_cost_per_token: 1}
+              - model_name: rehearsed
+                litellm_params: {<<: *priced, model: openai/gpt-4o, mock_response: Hi}
+            router_settings:
+              model_group_alias: {talk: chat}
+              tag_filtering_match_any: false
+              allowed_fails_policy: {RateLimitErrorAllowedFails: 9}
+              model_group_allowed_fails_policy: {talk: {TimeoutErrorAllowedFails: 0}}
+              provider_budget_config:
+                openai: {budget_limit: 3, time_period: 1d}
+                mock: {max_budget: 4, budget_duration: 1mo}
+            junction_settings:
+              rate_limit_window: sliding
+              model_group_limits:
+                talk: {tpm: 5, rpm: 6, max_parallel_requests: 7, max_budget: 8, budget_duration: 30s}
+            """
+        ).router
+        #expect(
+            router.deployments[0].limits.budget == BudgetLimit(dollars: 1.5, duration: .seconds(43_200)))
+        #expect(router.deployments[0].region == "eu")
+        #expect(router.deployments[0].provider == "openai")
+        #expect(router.deployments[1].modelGroup == "any/*")
+        #expect(!router.tagFilteringMatchAny)
+        #expect(router.allowedFailsPolicy == [.rateLimit: 9])
+        #expect(router.modelGroupAllowedFailsPolicies == ["chat": [.timeout: 0]])
+        #expect(
+            router.providerBudgets == [
+                "openai": BudgetLimit(dollars: 3, duration: .seconds(86_400)),
+                "mock": BudgetLimit(dollars: 4, duration: .seconds(30 * 86_400)),
+            ])
+        #expect(router.rateLimitWindow == .sliding)
+        #expect(
+            router.modelGroupLimits == [
+                "chat": Limits(
+                    tokensPerMinute: 5, requestsPerMinute: 6, maxParallelRequests: 7,
+                    budget: BudgetLimit(dollars: 8, duration: .seconds(30)))
+            ])
     }
 
     @Test func everyKeyOfTheServerIsTaken() throws {

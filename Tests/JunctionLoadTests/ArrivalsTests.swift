@@ -59,11 +59,15 @@ struct ArrivalsTests {
     }
 
     @Test func aTraceBeginsWithItsFirstCall() throws {
-        let trace = try readTrace("# when\n12.5\n12.0, gpt-4o\n\n{\"at\": 14}\n")
-        #expect(Array(Arrivals(trace: trace)) == [0, 0.5, 2])
-        #expect(throws: LoadError("line 2 of the trace does not begin with a number of seconds")) {
-            try readTrace("1\nnoon\n")
+        let base = RequestKind(model: "m")
+        let trace = try readTrace("# when\n12.5\n12.0, gpt-4o\n\n{\"at\": 14}\n", file: "t", base: base)
+        var arrivals = Arrivals(trace: trace)
+        var kinds: [String?] = []
+        var instants: [Double] = []
+        while let instant = arrivals.next() {
+            instants.append(instant)
+            kinds.append(arrivals.kind?.model)
         }
-        #expect(throws: LoadError.self) { try readTrace("\n") }
+        #expect(instants == [0, 0.5, 2] && kinds == ["gpt-4o", nil, nil])
     }
 }

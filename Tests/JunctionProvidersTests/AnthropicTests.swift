@@ -185,11 +185,7 @@ struct AnthropicTests {
     }
 
     private func body(_ completion: JunctionV1.Completion) throws -> String {
-        let arena = Arena()
-        let writer = BodyWriter()
-        try writer.write(
-            completion.view(in: arena), model: "claude", isStreaming: false, adapter: .anthropic)
-        return writer.text
+        try JunctionProvidersTests.body(completion, model: "claude", .anthropic)
     }
 
     private func said(_ body: String, isStreaming: Bool) -> String {

@@ -12,10 +12,20 @@ struct CohereTests {
         (asking { $0.logprobs = true }, "completion.logprobs"),
         (asking { $0.topLogprobs = 1 }, "completion.top_logprobs"),
         (asking { $0.logitBias = [1: 2] }, "completion.logit_bias"),
-        (asking { $0.parallelToolCalls = false }, "completion.parallel_tool_calls"),
+        (
+            asking {
+                $0.tools = [JunctionV1.Tool("f")]
+                $0.parallelToolCalls = false
+            }, "completion.parallel_tool_calls"
+        ),
         (asking { $0.reasoningEffort = "low" }, "completion.reasoning_effort"),
         (asking { $0.topP = .nan }, "completion.top_p"),
-        (asking { $0.toolChoice = JunctionV1.ToolChoice(.function, "f") }, "completion.tool_choice.mode"),
+        (
+            asking {
+                $0.tools = [JunctionV1.Tool("f")]
+                $0.toolChoice = JunctionV1.ToolChoice(.function, "f")
+            }, "completion.tool_choice.mode"
+        ),
         (asking { $0.messages[0].role = .unspecified }, "completion.messages[0].role"),
         (asking { $0.tools = [JunctionV1.Tool()] }, "completion.tools[0].function"),
         (

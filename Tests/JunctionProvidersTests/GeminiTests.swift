@@ -9,7 +9,12 @@ import Testing
 struct GeminiTests {
     @Test(arguments: [
         (asking { $0.logitBias = [1: 2] }, "completion.logit_bias"),
-        (asking { $0.parallelToolCalls = false }, "completion.parallel_tool_calls"),
+        (
+            asking {
+                $0.tools = [JunctionV1.Tool("f")]
+                $0.parallelToolCalls = false
+            }, "completion.parallel_tool_calls"
+        ),
         (asking { $0.seed = 1 << 31 }, "completion.seed"),
         (asking { $0.reasoningEffort = "some" }, "completion.reasoning_effort"),
         (asking { $0.topP = .nan }, "completion.top_p"),

@@ -1,8 +1,9 @@
 // Feeds a reader as the network does and shows what it said, as text.
 import JunctionMessages
 import JunctionProtobuf
-import JunctionProviders
 import JunctionRouting
+
+@testable import JunctionProviders
 
 /// All that a reader says of an answer that comes in `pieces`.
 func read(
@@ -107,13 +108,15 @@ func failure(
     }
 }
 
-/// The body that asks `model` for what the completion says.
+/// The body that asks `model` for what the completion says; what the wire format has no place for is refused.
 func body(
     _ completion: JunctionV1.Completion, model: String = "m", _ adapter: Adapter,
     options: BodyOptions = BodyOptions()
 ) throws -> String {
     let arena = Arena()
     let writer = BodyWriter()
+    var options = options
+    options.untaken = adapter.untaken
     try writer.write(
         completion.view(in: arena), model: model, isStreaming: false, adapter: adapter, options: options)
     return writer.text

@@ -51,12 +51,13 @@ struct TestCall: ~Copyable {
         _ router: Router, _ model: String = "a", tokens: Int = 100, streaming: Bool = false,
         retries: Int? = nil,
         tags: [String] = [], deadline: Double? = nil, fallbacks: [FallbackTarget] = [],
-        disableFallbacks: Bool = false, now: Double = 0, seed: UInt64 = 1
+        disableFallbacks: Bool = false, features: Features = [], now: Double = 0, seed: UInt64 = 1
     ) {
-        let traits = CallTraits(
+        var traits = CallTraits(
             modelGroup: router.modelGroup(named: model)!, estimatedTokens: tokens, isStreaming: streaming,
             numRetries: retries, tags: tags, deadline: deadline.map(at), fallbacks: fallbacks,
             disableFallbacks: disableFallbacks)
+        traits.features = features
         route = Route(router: router, call: traits, now: at(now))
         random = RandomSource(seed: seed)
     }

@@ -30,12 +30,6 @@ class Missing(Exception):
     """A peer is not on this machine; the text says why."""
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def json_body(streaming):
     body = {
         "model": MODEL,
@@ -126,7 +120,7 @@ class Peer:
     def __init__(self, upstream, may_install=False):
         self.upstream = upstream
         self.folder = tempfile.TemporaryDirectory(prefix="junction-bench-")
-        self.port = free_port()
+        self.port = programs.free_port()
         self.results, self.requests, self.program = {}, {}, None
         try:
             self.start(may_install)
@@ -345,7 +339,7 @@ class Smg(Peer):
             from_python("smg==1.13.0", "smg", may_install), "launch",
             "--host", "127.0.0.1", "--port", str(self.port), "--backend", "openai",
             "--worker-urls", f"http://127.0.0.1:{self.upstream.port}",
-            "--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port()),
+            "--prometheus-host", "127.0.0.1", "--prometheus-port", str(programs.free_port()),
             "--log-level", "error", "--disable-health-check",
         ]  # fmt: skip
         self.program = Server(command, self.port)

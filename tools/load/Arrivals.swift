@@ -4,8 +4,8 @@ import Foundation
 import JunctionRouting
 
 /// The rate of calls over time, piece by piece; within a piece it goes straight from one value to the other.
-public struct RateProfile: Sendable, Equatable {
-    public struct Piece: Sendable, Equatable {
+public struct RateProfile: Sendable, Equatable, Codable {
+    public struct Piece: Sendable, Equatable, Codable {
         public var seconds: Double
         /// Calls a second at the start and at the end of the piece.
         public var from: Double
@@ -55,11 +55,24 @@ public enum ArrivalPattern: String, Sendable, CaseIterable, Codable {
     case poisson
 }
 
+/// A call of a trace.
+public struct TracedCall: Sendable, Equatable, Codable {
+    /// Seconds on the clock of the trace.
+    public var at: Double
+    /// What was asked; nil: what the mix has.
+    public var kind: RequestKind?
+
+    public init(at: Double, kind: RequestKind? = nil) {
+        self.at = at
+        self.kind = kind
+    }
+}
+
 /// The instants at which calls start, in seconds from the start, in order.
 public struct Arrivals: Sequence, IteratorProtocol, Sendable {
     private enum Source: Sendable {
         case profile(RateProfile, ArrivalPattern)
-        case trace([Double])
+        case trace([TracedCall])
     }
 
     private let source: Source
@@ -69,25 +82,27 @@ public struct Arrivals: Sequence, IteratorProtocol, Sendable {
     private var callsBefore = 0.0
     private var secondsBefore = 0.0
     private var index = 0
+    /// What the call of the latest instant asks; nil: what the mix has.
+    public private(set) var kind: RequestKind?
 
     public init(_ profile: RateProfile, _ pattern: ArrivalPattern, seed: UInt64) {
         source = .profile(profile, pattern)
         random = RandomSource(seed: seed)
     }
 
-    /// The instants of a trace, from its first one on.
-    public init(trace: [Double]) {
-        let first = trace.min() ?? 0
-        source = .trace(trace.map { $0 - first }.sorted())
+    /// The instants of a trace, which is in order of time, from its first one on.
+    public init(trace: [TracedCall]) {
+        source = .trace(trace)
         random = RandomSource(seed: 0)
     }
 
     public mutating func next() -> Double? {
         switch source {
-        case .trace(let instants):
-            guard index < instants.count else { return nil }
+        case .trace(let calls):
+            guard index < calls.count else { return nil }
             defer { index += 1 }
-            return instants[index]
+            kind = calls[index].kind
+            return calls[index].at - calls[0].at
         case .profile(let profile, let pattern):
             // A process of rate r(t) is one of rate 1 with its time bent by the integral of r.
             target += pattern == .constant ? (target == 0 ? 0.5 : 1) : -log(1 - random.fraction())

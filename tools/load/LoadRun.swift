@@ -1,10 +1,11 @@
-// A run from start to end: threads with their workers, what they tell on the way, and the report of them all.
+// A run from start to end in one process: threads with their workers, what they tell on the way, and the report
+// of them all.
 import JunctionRouting
 import JunctionTransport
 import Synchronization
 
 /// How a run goes, some times a second.
-public struct LoadProgress: Sendable {
+public struct LoadProgress: Sendable, Codable {
     /// Seconds since the counted part began; negative during the warm-up.
     public var seconds = 0.0
     public var started = 0
@@ -13,6 +14,13 @@ public struct LoadProgress: Sendable {
     public var tokens = 0
 
     public init() {}
+
+    mutating func add(_ other: LoadProgress) {
+        started += other.started
+        succeeded += other.succeeded
+        failed += other.failed
+        tokens += other.tokens
+    }
 }
 
 /// What the threads of a run tell each other.
@@ -20,7 +28,7 @@ final class RunState: Sendable {
     struct Shared: Sendable {
         var connected = 0
         var error: SystemError?
-        /// Set when every thread has its connections: the start of the run, warm-up included.
+        /// The start of the run, warm-up included; set when every thread of every process has its connections.
         var origin: ContinuousClock.Instant?
         var mustStop = false
         var done = 0
@@ -29,6 +37,56 @@ final class RunState: Sendable {
     }
 
     let shared = Mutex(Shared())
+
+    /// Lets the threads begin, at the same instant.
+    func begin() { shared.withLock { $0.origin = ContinuousClock.now + .milliseconds(20) } }
+
+    /// Starts no further call.
+    func stop() { shared.withLock { $0.mustStop = true } }
+
+    /// What is counted by now; nil before the start.
+    func progress(_ plan: LoadPlan, now: ContinuousClock.Instant) -> LoadProgress? {
+        let (origin, sum) = shared.withLock { ($0.origin, $0.progress) }
+        guard let origin else { return nil }
+        var progress = sum
+        progress.seconds = Double(nanoseconds(now - origin)) / 1e9 - plan.warmUpSeconds
+        return progress
+    }
+}
+
+/// The threads that make this process's part of a run.
+struct Crew: Sendable {
+    let state = RunState()
+    private let threads: [LoopThread]
+
+    /// - Parameters:
+    ///   - ready: called when all have their connections; they wait for `state.begin()`.
+    ///   - over: called when all are done, or one could not connect.
+    init(
+        _ plan: LoadPlan, ready: @escaping @Sendable (RunState) -> Void, over: @escaping @Sendable () -> Void
+    ) {
+        let state = state
+        let mix = PreparedMix(plan.kinds, seed: plan.seed)
+        threads = (0..<plan.threads).map { thread in
+            LoopThread(name: "load-\(thread)") { loop in
+                let index = plan.process * plan.threads + thread
+                let share = Worker.Share(
+                    plan: plan, mix: mix, index: index, state: state, ready: { ready(state) }, over: over)
+                let worker = Worker(share, loop: loop)
+                loop.keep(worker)
+                worker.connect()
+            }
+        }
+    }
+
+    /// What they measured, after `over`.
+    func dismiss() throws(LoadError) -> Measurements {
+        for thread in threads { thread.loop.stop() }
+        for thread in threads { thread.join() }
+        let (error, measured) = state.shared.withLock { ($0.error, $0.measured) }
+        if let error { throw LoadError("\(error)") }
+        return measured
+    }
 }
 
 public enum LoadRun {
@@ -40,45 +98,29 @@ public enum LoadRun {
         _ plan: LoadPlan, interrupts: [Int32] = [], progress: @escaping (LoadProgress) -> Void = { _ in }
     ) throws(LoadError) -> LoadReport {
         let plan = plan.settled
-        let state = RunState()
-        let mix = PreparedMix(plan.kinds, seed: plan.seed)
         let waiting = EventLoop()
-        let threads = (0..<plan.threads).map { index in
-            LoopThread(name: "load-\(index)") { loop in
-                let share = Worker.Share(plan: plan, mix: mix, index: index, state: state) { waiting.stop() }
-                let worker = Worker(share, loop: loop)
-                loop.keep(worker)
-                worker.connect()
-            }
+        let crew = Crew(plan, ready: { $0.begin() }, over: { waiting.stop() })
+        let watches = interrupts.map { signal in waiting.onSignal(signal) { crew.state.stop() } }
+        let timer = waiting.every(progressInterval) {
+            if let sum = crew.state.progress(plan, now: waiting.now) { progress(sum) }
         }
-        wait(on: waiting, for: state, plan, interrupts, progress)
-        for thread in threads { thread.loop.stop() }
-        for thread in threads { thread.join() }
-        let (error, measured) = state.shared.withLock { ($0.error, $0.measured) }
-        if let error { throw LoadError("\(error)") }
-        return LoadReport(plan, measured)
+        waiting.run()
+        timer.invalidate()
+        for watch in watches { watch.close() }
+        return LoadReport(plan, try crew.dismiss())
     }
 
-    /// Tells progress until the workers are done.
-    private static func wait(
-        on loop: EventLoop, for state: RunState, _ plan: LoadPlan, _ interrupts: [Int32],
-        _ progress: @escaping (LoadProgress) -> Void
-    ) {
-        let watches = interrupts.map { signal in
-            loop.onSignal(signal) { state.shared.withLock { $0.mustStop = true } }
-        }
+    static let progressInterval = Duration.milliseconds(200)
+}
+
+extension EventLoop {
+    /// Runs `action` again and again until the timer is invalidated.
+    func every(_ interval: Duration, _ action: @escaping () -> Void) -> Timer {
         var timer: Timer?
-        timer = loop.schedule(after: .milliseconds(200)) {
-            let (origin, sum) = state.shared.withLock { ($0.origin, $0.progress) }
-            if let origin {
-                var sum = sum
-                sum.seconds = Double(nanoseconds(loop.now - origin)) / 1e9 - plan.warmUpSeconds
-                progress(sum)
-            }
-            timer?.reschedule(after: .milliseconds(200))
+        timer = schedule(after: interval) {
+            action()
+            timer?.reschedule(after: interval)
         }
-        loop.run()
-        timer?.invalidate()
-        for watch in watches { watch.close() }
+        return timer!
     }
 }

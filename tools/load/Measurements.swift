@@ -1,4 +1,5 @@
-// What one thread of a run saw: counts, and histograms of times in microseconds. Merged when the run is over.
+// What one thread of a run saw: counts, and histograms of times in microseconds. Merged exactly when the run is
+// over, those of other processes, too.
 import Histogram
 
 /// How a call ended, as far as it is counted: gRPC's codes, and what has none.
@@ -20,7 +21,7 @@ func makeTimes() -> Times {
 }
 
 /// One second of a run.
-struct Second: Sendable {
+struct Second: Sendable, Codable {
     var started = 0
     var succeeded = 0
     var failed = 0
@@ -38,7 +39,7 @@ struct Second: Sendable {
     }
 }
 
-struct Measurements: Sendable {
+struct Measurements: Sendable, Codable {
     var started = 0
     var outcomes = [Int](repeating: 0, count: CallOutcome.count)
     /// Calls that succeeded, from the intended start to the status; the same from the time they were sent.

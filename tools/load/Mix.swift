@@ -1,12 +1,10 @@
-// What is asked: kinds of request with their weights, read from a file or made from options, each encoded
-// once. The one file here that reads YAML.
+// What is asked: kinds of request with their weights, each encoded once; how they are drawn.
 import JunctionMessages
 import JunctionProtobuf
 import JunctionRouting
-internal import Yams
 
 /// One kind of request.
-public struct RequestKind: Sendable, Equatable {
+public struct RequestKind: Sendable, Equatable, Codable {
     public var model: String
     /// Its share among all kinds, relative to their sum.
     public var weight = 1.0
@@ -18,73 +16,22 @@ public struct RequestKind: Sendable, Equatable {
     public var system: String?
     public var maxTokens: Int32?
 
+    // What the router is told of the call; each as `Routing` of the protocol has it.
+    /// Calls are spread over so many session keys; nil: they have none.
+    public var sessions: Int?
+    public var tags: [String] = []
+    public var regions: [String] = []
+    public var priority: Int32?
+    public var numRetries: Int32?
+    public var fallbacks: [Fallback] = []
+
+    /// Where a call goes when its model group cannot answer.
+    public enum Fallback: Sendable, Equatable, Codable {
+        case modelGroup(String)
+        case override(model: String, apiKey: String, apiBase: String, apiVersion: String)
+    }
+
     public init(model: String) { self.model = model }
-}
-
-/// Reads a mix: YAML with a list of kinds, or JSON, or JSON lines.
-///
-/// - Parameter base: what a kind that leaves something out has.
-public func readMix(_ text: String, file: String, base: RequestKind) throws(LoadError) -> [RequestKind] {
-    var nodes: [Node] = []
-    do {
-        for document in text.isJSONLines ? text.split(separator: "\n").map(String.init) : [text] {
-            guard let node = try Yams.compose(yaml: document) else { continue }
-            let inner = node.mapping?["calls"] ?? node
-            nodes += inner.sequence.map(Array.init) ?? [inner]
-        }
-    } catch { throw LoadError("\(file): this is neither YAML nor JSON lines") }
-    var kinds: [RequestKind] = []
-    for node in nodes { kinds.append(try kind(node, file: file, base: base)) }
-    if kinds.isEmpty { throw LoadError("\(file): there is no kind of request in it") }
-    return kinds
-}
-
-extension String {
-    /// More than one line, each a JSON object.
-    fileprivate var isJSONLines: Bool {
-        let lines = split(separator: "\n")
-        return lines.allSatisfy { $0.hasPrefix("{") && $0.contains("}") }
-    }
-}
-
-private func kind(_ node: Node, file: String, base: RequestKind) throws(LoadError) -> RequestKind {
-    let place = "\(file):\(node.mark?.line ?? 1)"
-    guard let mapping = node.mapping else {
-        throw LoadError("\(place): a kind of request has keys such as `model: gpt-4o`")
-    }
-    var kind = base
-    for (key, value) in mapping {
-        let name = key.string ?? ""
-        func wrong(_ wanted: String) -> LoadError { LoadError("\(place): \(name) must be \(wanted)") }
-        switch name {
-        case "model":
-            guard let model = value.string, !model.isEmpty else { throw wrong("the name of a model group") }
-            kind.model = model
-        case "weight":
-            guard let weight = value.float, weight > 0, weight.isFinite else { throw wrong("more than 0") }
-            kind.weight = weight
-        case "stream":
-            guard let streams = value.bool else { throw wrong("true or false") }
-            kind.streams = streams
-        case "prompt": kind.prompt = value.string
-        case "system": kind.system = value.string
-        case "prompt_bytes":
-            do throws(LoadError) { kind.promptBytes = try SizeDistribution(value.string ?? "") } catch {
-                throw LoadError("\(place): prompt_bytes: \(error)")
-            }
-        case "max_tokens":
-            guard let tokens = value.int, tokens > 0, let tokens = Int32(exactly: tokens) else {
-                throw wrong("a number of tokens")
-            }
-            kind.maxTokens = tokens
-        default:
-            throw LoadError(
-                "\(place): there is no key '\(name)'; there are model, weight, stream, prompt, prompt_bytes, "
-                    + "system, max_tokens")
-        }
-    }
-    if kind.model.isEmpty { throw LoadError("\(place): model is missing") }
-    return kind
 }
 
 /// A request as it goes onto the wire: five bytes of gRPC framing and the message.
@@ -105,12 +52,12 @@ struct PreparedMix: Sendable {
         var random = RandomSource(seed: seed)
         for kind in kinds {
             bounds.append((bounds.last ?? 0) + kind.weight)
-            var isFixed = kind.prompt != nil
-            if case .fixed = kind.promptBytes { isFixed = true }
+            var variants = Self.variants
+            if case .fixed = kind.promptBytes { variants = 1 }
+            if kind.prompt != nil { variants = 1 }
+            variants = max(variants, kind.sessions ?? 1)
             requests.append(
-                (0..<(isFixed ? 1 : Self.variants)).map { _ in
-                    PreparedRequest(bytes: encode(kind, &random), streams: kind.streams)
-                })
+                (0..<variants).map { PreparedRequest(kind, session: $0 % (kind.sessions ?? 1), &random) })
         }
     }
 
@@ -125,25 +72,53 @@ struct PreparedMix: Sendable {
     }
 }
 
-private func encode(_ kind: RequestKind, _ random: inout RandomSource) -> [UInt8] {
-    var completion = JunctionV1.Completion()
-    completion.model = kind.model
-    if let system = kind.system { completion.messages.append(message(.system, system)) }
-    completion.messages.append(message(.user, kind.prompt ?? prose(kind.promptBytes.bytes(&random))))
-    completion.maxTokens = kind.maxTokens
-    let body: [UInt8]
-    if kind.streams {
-        var request = JunctionV1.StreamRequest()
-        request.completion = completion
-        body = request.encoded()
-    } else {
-        var request = JunctionV1.CompleteRequest()
-        request.completion = completion
-        body = request.encoded()
+extension PreparedRequest {
+    /// - Parameter session: which of the kind's sessions it belongs to.
+    init(_ kind: RequestKind, session: Int = 0, _ random: inout RandomSource) {
+        var completion = JunctionV1.Completion()
+        completion.model = kind.model
+        if let system = kind.system { completion.messages.append(message(.system, system)) }
+        completion.messages.append(message(.user, kind.prompt ?? prose(kind.promptBytes.bytes(&random))))
+        completion.maxTokens = kind.maxTokens
+        let body: [UInt8]
+        if kind.streams {
+            var request = JunctionV1.StreamRequest()
+            request.completion = completion
+            request.routing = routing(kind, session)
+            body = request.encoded()
+        } else {
+            var request = JunctionV1.CompleteRequest()
+            request.completion = completion
+            request.routing = routing(kind, session)
+            body = request.encoded()
+        }
+        let length = UInt32(body.count)
+        let prefix = [0, length >> 24, length >> 16 & 255, length >> 8 & 255, length & 255].map { UInt8($0) }
+        self.init(bytes: prefix + body, streams: kind.streams)
     }
-    let length = UInt32(body.count)
-    return [0, UInt8(length >> 24), UInt8(length >> 16 & 255), UInt8(length >> 8 & 255), UInt8(length & 255)]
-        + body
+}
+
+/// What a kind tells the router; nil when it has nothing to tell.
+private func routing(_ kind: RequestKind, _ session: Int) -> JunctionV1.Routing? {
+    var routing = JunctionV1.Routing()
+    if kind.sessions != nil { routing.sessionKey = "session-\(session)" }
+    routing.tags = kind.tags
+    routing.regions = kind.regions
+    routing.priority = kind.priority
+    routing.numRetries = kind.numRetries
+    routing.fallbacks = kind.fallbacks.map { target in
+        var fallback = JunctionV1.Fallback()
+        switch target {
+        case .modelGroup(let name): fallback.target = .modelGroup(name)
+        case .override(let model, let apiKey, let apiBase, let apiVersion):
+            var override = JunctionV1.DeploymentOverride()
+            (override.model, override.apiKey) = (model, apiKey)
+            (override.apiBase, override.apiVersion) = (apiBase, apiVersion)
+            fallback.target = .override(override)
+        }
+        return fallback
+    }
+    return routing == JunctionV1.Routing() ? nil : routing
 }
 
 private func message(_ role: JunctionV1.Role, _ text: String) -> JunctionV1.Message {

@@ -35,25 +35,8 @@ extension RateProfile {
     }
 }
 
-/// Reads a trace: on each line the second at which a call started, or a JSON object with a number `at`.
-public func readTrace(_ text: String) throws(LoadError) -> [Double] {
-    var instants: [Double] = []
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-        let line = line.trimmingCharacters(in: .whitespaces)
-        if line.isEmpty || line.hasPrefix("#") { continue }
-        let first = line.split(whereSeparator: { $0 == "," || $0 == " " || $0 == "\t" }).first ?? ""
-        let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
-        guard let instant = Double(String(first)) ?? (object?["at"] as? Double), instant.isFinite else {
-            throw LoadError("line \(index + 1) of the trace does not begin with a number of seconds")
-        }
-        instants.append(instant)
-    }
-    if instants.isEmpty { throw LoadError("the trace holds no call") }
-    return instants
-}
-
 /// How a size varies from call to call. All in bytes.
-public enum SizeDistribution: Sendable, Equatable {
+public enum SizeDistribution: Sendable, Equatable, Codable {
     case fixed(Int)
     case uniform(Int, Int)
     case exponential(mean: Double)

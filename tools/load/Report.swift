@@ -36,6 +36,8 @@ public struct LoadReport: Codable, Sendable, Equatable {
     public var isOpenLoop = false
     public var seed: UInt64 = 0
     public var threads = 0
+    /// Processes that made the run together, each with these threads; nil: one.
+    public var processes: Int?
     public var connections = 0
     public var warmUpSeconds = 0.0
     /// Length of the counted part.
@@ -94,6 +96,7 @@ extension LoadReport {
         if case .concurrency = plan.pacing { isOpenLoop = false } else { isOpenLoop = true }
         seed = plan.seed
         threads = plan.threads
+        if plan.processes > 1 { processes = plan.processes }
         connections = plan.connections
         warmUpSeconds = plan.warmUpSeconds
         seconds = measured.sendingSeconds

@@ -9,9 +9,12 @@ final class Worker {
     struct Share: Sendable {
         let plan: LoadPlan
         let mix: PreparedMix
+        /// Which of all parts of the run this thread makes.
         let index: Int
         let state: RunState
-        /// Called when the last thread is done, or one could not connect.
+        /// Called when the last thread of this process has its connections.
+        let ready: @Sendable () -> Void
+        /// Called when the last thread of this process is done, or one could not connect.
         let over: @Sendable () -> Void
     }
 
@@ -48,17 +51,14 @@ final class Worker {
         self.share = share
         self.loop = loop
         let plan = share.plan
-        let threads = plan.threads
-        connections = Array(
-            repeating: nil,
-            count: plan.connections / threads + (share.index < plan.connections % threads ? 1 : 0))
+        connections = Array(repeating: nil, count: plan.share(of: plan.connections, share.index))
         headers = (
             Worker.headers("Complete", plan: plan), Worker.headers("Stream", plan: plan)
         )
         random = RandomSource(seed: plan.seed &+ UInt64(share.index) &* 7919)
         warmUpEnd = Int64(plan.warmUpSeconds * 1e9)
         sendingEnd = Int64((plan.warmUpSeconds + plan.seconds) * 1e9)
-        callsMax = plan.callsMax.map { $0 / threads + (share.index < $0 % threads ? 1 : 0) } ?? Int.max
+        callsMax = plan.callsMax.map { plan.share(of: $0, share.index) } ?? Int.max
     }
 
     private static func headers(_ method: String, plan: LoadPlan) -> HeaderBlock {
@@ -92,14 +92,13 @@ final class Worker {
         share.over()
     }
 
-    /// Begins when every thread is connected: the last one sets the time.
+    /// Begins when the time is set.
     private func awaitOthers() {
-        share.state.shared.withLock { shared in
+        let isLast = share.state.shared.withLock { shared in
             shared.connected += 1
-            if shared.connected == share.plan.threads {
-                shared.origin = ContinuousClock.now + .milliseconds(20)
-            }
+            return shared.connected == share.plan.threads
         }
+        if isLast { share.ready() }
         ticker = loop.schedule(after: .milliseconds(1)) { [unowned self] in
             let origin = share.state.shared.withLock { $0.origin }
             guard let origin, origin <= loop.now else { return ticker!.reschedule(after: .milliseconds(1)) }
@@ -150,8 +149,7 @@ final class Worker {
         ticker?.invalidate()
         ticker = loop.schedule(after: .milliseconds(100)) { [unowned self] in tick() }
         if case .concurrency(let calls) = share.plan.pacing {
-            let threads = share.plan.threads
-            callsOwed = calls / threads + (share.index < calls % threads ? 1 : 0)
+            callsOwed = share.plan.share(of: calls, share.index)
             payOwedCalls()
         } else {
             arrivals = share.plan.arrivals()
@@ -169,9 +167,9 @@ final class Worker {
         // Not for ever: answers must be read between.
         for _ in 0..<256 {
             guard let due = nextArrival, due <= now, isSending else { break }
-            start(intended: due, now: now)
+            start(intended: due, now: now, kind: arrivals?.kind)
             // Every thread goes through all arrivals and takes each n-th.
-            for _ in 1..<share.plan.threads { _ = arrivals?.next() }
+            for _ in 1..<share.plan.parts { _ = arrivals?.next() }
             nextArrival = arrivals?.next().map { Int64($0 * 1e9) }
         }
         guard isSending else { return }
@@ -193,7 +191,8 @@ final class Worker {
         }
     }
 
-    private func start(intended: Int64, now: Int64) {
+    /// - Parameter kind: what is asked; nil: what the mix has.
+    private func start(intended: Int64, now: Int64, kind: RequestKind? = nil) {
         let isCounted = intended >= warmUpEnd
         if isCounted {
             if countedStarts == callsMax { return stopSending() }
@@ -203,7 +202,7 @@ final class Worker {
             measured.withSecond(Int((intended - warmUpEnd) / 1_000_000_000)) { $0.started += 1 }
             progress.started += 1
         }
-        let request = share.mix.pick(&random)
+        let request = kind.map { PreparedRequest($0, &random) } ?? share.mix.pick(&random)
         guard let (connection, index) = anyConnection() else {
             if isCounted {
                 count(CallOutcome.connectionLost, intended: intended, sent: now, tokens: 0)

@@ -174,8 +174,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     (void)flags, (void)user;
     stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (!s) return 0;
-    if (name_length == 17 && memcmp(name, "x-upstream-script", 17) == 0) keep(s->script, sizeof s->script, value, value_length);
-    else if (name_length == 13 && memcmp(name, "authorization", 13) == 0) keep(s->key, sizeof s->key, value, value_length);
+    if (name_length == 17 && memcmp(name, "x-upstream-script", 17) == 0)
+        keep(s->script, sizeof s->script, value, value_length);
+    else if (name_length == 13 && memcmp(name, "authorization", 13) == 0)
+        keep(s->key, sizeof s->key, value, value_length);
     return 0;
 }
 

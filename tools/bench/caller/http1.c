@@ -25,7 +25,8 @@ static void build_request(void) {
     size_t capacity = option.body_length + 4096;
     request = malloc(capacity);
     request_length = (size_t)snprintf(request, capacity,
-        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %s\r\n%s%s%s%s\r\n",
+        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+        "Content-Length: %s\r\n%s%s%s%s\r\n",
         option.path, option.port, option.body_length_text, option.header_name ? option.header_name : "",
         option.header_name ? ": " : "", option.header_name ? option.header_value : "",
         option.header_name ? "\r\n" : "");

@@ -71,7 +71,7 @@ func answer(_ adapter: Adapter, _ pieces: [[UInt8]], isStreaming: Bool) -> Doubl
                     for choice in delta.choices { contentBytes += choice.content.count }
                     arena.reset()
                 case .complete(let response): contentBytes = response.choices[0].message?.content.count ?? 0
-                case .usage: break
+                case .usage, .embeddings: break
                 case .finished:
                     isFinished = true
                     return
