@@ -108,6 +108,38 @@ public final class Router: Sendable {
         groups[positions[deployment].group].note(limits, from: positions[deployment].place, now: now)
     }
 
+    // MARK: Sharing
+
+    /// What is to be said to the usage store of a model group, by its number; nil: nothing yet.
+    public func report(ofModelGroup group: Int, now: Instant) -> (SharedReport, StoreMember)? {
+        groups[group].report(now: now)
+    }
+
+    /// What the store answered.
+    ///
+    /// - Parameter sentAt: when the report was sent.
+    /// - Returns: whether limits are kept together from now on, and were not before.
+    public func learn(
+        _ news: SharedNews, to report: SharedReport, ofModelGroup group: Int, sentAt: Instant, now: Instant
+    ) -> Bool {
+        groups[group].learn(news, to: report, sentAt: sentAt, now: now)
+    }
+
+    /// The store did not answer a report, or does not know us.
+    ///
+    /// - Returns: whether limits were kept together before.
+    public func part(fromStoreOfModelGroup group: Int, now: Instant) -> Bool {
+        groups[group].part(answersReport: true, now: now)
+    }
+
+    /// The last word to the store of a model group; nil: it does not hear us.
+    public func farewell(ofModelGroup group: Int) -> (SharedReport, StoreMember)? {
+        groups[group].farewell()
+    }
+
+    /// How many model groups there are.
+    public var modelGroupCount: Int { groups.count }
+
     func target(_ number: Int) -> Target { Self.target(number, groupCount: groups.count, positions) }
 
     func target(of fallback: FallbackTarget) -> Target {

@@ -22,6 +22,8 @@ final class Worker {
     /// Memory for one piece of a stream at a time.
     let scratch = Arena()
     let writer: BodyWriter
+    /// Where limits are kept that instances share; nil: this instance is alone.
+    let store: RedisUsageStore?
     var random: RandomSource
     private let origin: ContinuousClock.Instant
     private let json = JSONReader()
@@ -48,6 +50,11 @@ final class Worker {
             targets.append(try ProviderTarget(deployment, server: configuration.server))
         }
         self.targets = targets
+        store = configuration.sharedUsage.map { shared in
+            var random = RandomSource(seed: ~seed)
+            let client = RedisClient(loop: loop, options: RedisOptions(shared.redis)) { random.fraction() }
+            return RedisUsageStore(client: client, namespace: shared.redis.namespace)
+        }
     }
 
     /// The target of a deployment for a call that asks for `name`.

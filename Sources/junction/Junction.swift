@@ -24,6 +24,6 @@ struct Junction: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Serve.self, Complete.self, Stream.self, Embed.self, Check.self, Explain.self, Simulate.self,
-            Load.self,
+            SimulateInstances.self, Load.self, Usage.self,
         ])
 }
