@@ -78,7 +78,7 @@ public struct Joint {
 private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte >= 0x09 && byte <= 0x0d }
 
 extension Adapter {
-    /// Whether the provider goes on with an assistant's message that is last, at this base and with this model.
+    /// Whether the provider goes on with an assistant's message that is last, at this base, with this model.
     public func continuesText(base: String, model: String) -> Bool {
         switch self {
         case .openAI(let quirks):

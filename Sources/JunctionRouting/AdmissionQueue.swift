@@ -1,5 +1,5 @@
-// Calls that wait for room in a model group whose deployments are all at their limits. Best rank first; a slot
-// that frees is for the best that can use it, and nobody of lower rank goes before.
+// Calls that wait for room in a model group whose deployments are all at their limits. Best rank first: a
+// slot that frees is for the best that can use it, and nobody of lower rank goes before.
 
 /// Which of two calls goes first: lower is better.
 struct QueueRank: Comparable, Sendable {
