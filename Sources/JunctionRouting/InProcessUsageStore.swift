@@ -5,7 +5,8 @@
 public final class InProcessUsageStore: UsageStore {
     /// A bucket leaves with the second so much after its own.
     public static let windowSeconds = 61
-    /// A block may be used up to the end of the second so much after the one in which it was granted.
+    /// A block may be used up to the end of the second so much after the one in which it was granted, as long
+    /// as half of each limit is left.
     public static let secondsAhead = 1
 
     struct Bucket {
@@ -224,10 +225,16 @@ extension InProcessUsageStore.Group {
     private mutating func grant(
         _ wanted: SharedAmount, of row: SharedRow, _ whole: SharedRow?, for member: String, _ second: Int
     ) -> SharedBlock {
-        let ahead = second + InProcessUsageStore.secondsAhead
+        var ahead = second + InProcessUsageStore.secondsAhead
+        if wanted.isNothing { return SharedBlock(amount: wanted, second: ahead) }
         var amount = wanted
         for row in [row] + (whole.map { [$0] } ?? []) {
             let used = counts[row.name]!.used
+            // Near a limit a block ends with the present second: so what it took is free a second sooner.
+            let isHalfUsed =
+                used.tokens > (row.tokensLimit ?? .max) / 2
+                || used.requests > (row.requestsLimit ?? .max) / 2
+            if isHalfUsed { ahead = second }
             amount.tokens = min(amount.tokens, share(row.tokensLimit, used.tokens))
             amount.requests = min(amount.requests, share(row.requestsLimit, used.requests))
             amount.parallel = min(amount.parallel, share(row.parallelLimit, used.parallel))

@@ -235,7 +235,8 @@ struct SharedRooms {
     func roomChangesAt(_ place: Int, now: Instant) -> Instant? {
         guard isShared(place) else { return nil }
         if phase != .together { return now + .seconds(1) }
-        return places[place].blocks.first { $0.endsAt > now }?.endsAt
+        // A later block may end sooner: near a limit they are shorter.
+        return places[place].blocks.lazy.map(\.endsAt).filter { $0 > now }.min()
     }
 
     /// Whether the store may have room that we were not granted.
@@ -301,7 +302,8 @@ struct SharedRooms {
             let second = index.map { places[place].blocks[$0].take(tokens) } ?? current
             // Of what has no limit nothing was granted: it is told afterwards.
             places[place].correct(
-                second, tokens: tokensLimited(place) ? 0 : tokens, requests: requestsLimited(place) ? 0 : 1)
+                second, tokens: index != nil && tokensLimited(place) ? 0 : tokens,
+                requests: index != nil && requestsLimited(place) ? 0 : 1)
             return second
         }
         for index in [place, places.count - 1] {

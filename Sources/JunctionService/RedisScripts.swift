@@ -118,7 +118,8 @@ struct RedisScripts: Sendable {
 
         -- Of what is wanted, an even share of half of what is left.
         local function grant(w, whole, member, tokens, requests, parallel)
-            if tokens == 0 and requests == 0 and parallel == 0 then return 0, 0, 0 end
+            if tokens == 0 and requests == 0 and parallel == 0 then return 0, 0, 0, second + 1 end
+            local s = second + 1
             local wantedTokens, wantedRequests = tokens, requests
             local parts = 2 * math.max(1, call('ZCARD', members))
             local function share(wanted, limit, used)
@@ -126,6 +127,10 @@ struct RedisScripts: Sendable {
                 return math.min(wanted, math.floor(math.max(0, limit - used) / parts))
             end
             for _, v in ipairs(whole and { w, whole } or { w }) do
+                -- Near a limit it ends with the present second: what it took is free a second sooner.
+                if v.tl >= 0 and v.t > math.floor(v.tl / 2) or v.rl >= 0 and v.r > math.floor(v.rl / 2) then
+                    s = second
+                end
                 tokens, requests = share(tokens, v.tl, v.t), share(requests, v.rl, v.r)
                 parallel = share(parallel, v.pl, v.p)
             end
@@ -133,8 +138,8 @@ struct RedisScripts: Sendable {
             if wantedTokens > 0 and tokens == 0 or wantedRequests > 0 and requests == 0 then
                 tokens, requests = 0, 0
             end
-            take(w, whole, member, second + 1, tokens, requests, parallel, 0)
-            return tokens, requests, parallel
+            take(w, whole, member, s, tokens, requests, parallel, 0)
+            return tokens, requests, parallel, s
         end
 
         local function keep()
@@ -170,9 +175,9 @@ struct RedisScripts: Sendable {
         if choice then
             local w = rows[choice]
             take(w, whole, member, second, tokens, 1, 1, w.cost)
-            local bt, br, bp =
+            local bt, br, bp, bs =
                 grant(w, whole, member, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
-            return { 1, choice - 1, second, bt, br, bp, second + 1, tonumber(time[1]), micros }
+            return { 1, choice - 1, second, bt, br, bp, bs, tonumber(time[1]), micros }
         end
 
         local function opens(w)
@@ -300,15 +305,15 @@ struct RedisScripts: Sendable {
                 local mine = tonumber(call('HGET', held, 'p|' .. member .. '|' .. n) or 0)
                 hold(w, whole, member, ARGV[w.at + 3] - mine)
             end
-            local bt, br, bp = 0, 0, 0
+            local bt, br, bp, bs = 0, 0, 0, second + 1
             if purpose ~= 2 then
                 local a = w.at
-                bt, br, bp =
+                bt, br, bp, bs =
                     grant(w, whole, member, tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]))
             end
             local f = call('HMGET', use, 'k|' .. n, 'lw|' .. n, 'lf|' .. n)
             local its = {
-                w.t, w.r, w.p, w.spent, bt, br, bp, second + 1,
+                w.t, w.r, w.p, w.spent, bt, br, bp, bs,
                 math.max(0, w.c - now), f[1] or '',
                 tonumber(f[2] or 0), tonumber(f[3] or 0),
             }
