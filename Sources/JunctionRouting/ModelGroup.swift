@@ -226,8 +226,8 @@ final class ModelGroup: Sendable {
     /// Chooses an open deployment and reserves at it, in one step: all limits are checked and taken here and
     /// nowhere else. nil: none is open, or none answers in the time that is left.
     ///
-    /// - Parameter ask: set where the usage store may have a room that this instance was not granted yet: then
-    ///   nil means that it is to be asked.
+    /// - Parameter ask: set where the usage store may have a room that this instance was not granted yet:
+    ///   then nil means that it is to be asked.
     func reserve(
         _ request: PickRequest, now: Instant, random: inout RandomSource, ask: inout SharedAsk?
     ) -> Pick? {
