@@ -36,6 +36,8 @@ public struct ServerConfiguration: Sendable {
         public var streamIdleTimeout: Duration = .seconds(60)
         /// Most time a connection to a provider may take, TLS included.
         public var connectTimeout: Duration = .seconds(10)
+        /// Connections of one loop to one host over HTTP/1.1, where each carries one call; more calls wait.
+        public var connectionsPerHostMax = 32_768
         /// Time a call has whose caller sets no deadline, over all its attempts.
         public var defaultDeadline: Duration = .seconds(600)
         /// Time that calls under way have to end once the process is told to stop.

@@ -58,9 +58,23 @@ final class CurlAddress {
 
     private var scheme: String? { part(CURLUPART_SCHEME) }
 
-    /// As libcurl sends it in the field `Host`.
+    var isSecure: Bool { scheme == "https" }
+
+    /// The host and the port, as a connection is made to them.
+    var authority: String {
+        "\(part(CURLUPART_HOST) ?? ""):\(part(CURLUPART_PORT, CURLU_DEFAULT_PORT) ?? "")"
+    }
+
+    /// The value of the `Host` header: without a port that goes without saying.
     var host: String {
-        (part(CURLUPART_HOST) ?? "") + (part(CURLUPART_PORT, CURLU_NO_DEFAULT_PORT).map { ":\($0)" } ?? "")
+        let host = part(CURLUPART_HOST) ?? ""
+        guard let port = part(CURLUPART_PORT, CURLU_NO_DEFAULT_PORT) else { return host }
+        return "\(host):\(port)"
+    }
+
+    /// What a request asks the host for.
+    var pathAndQuery: String {
+        (part(CURLUPART_PATH) ?? "/") + (part(CURLUPART_QUERY).map { "?\($0)" } ?? "")
     }
 
     var path: String { part(CURLUPART_PATH) ?? "/" }
@@ -86,50 +100,41 @@ final class CurlHeaders {
     deinit { curl_slist_free_all(list) }
 }
 
-/// A libcurl handle that has the options of one endpoint for good, and carries one transfer at a time.
-final class CurlHandle {
-    /// A body buffer that is larger is not kept from call to call.
-    private static let keptBytesMax = 65_536
-
+/// A handle of libcurl's with its options set for good.
+class CurlEasy {
     fileprivate let easy: UnsafeMutableRawPointer
     private let errorText: UnsafeMutablePointer<CChar>
-    private var body = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     // libcurl points into these.
     private let address: CurlAddress
-    private let headers: CurlHeaders
-    /// Header lines of the transfer under way alone, and those of the endpoint behind them.
-    private var extraHeaders: [UnsafeMutablePointer<curl_slist>] = []
     private let sockets: HTTPSockets
-    fileprivate let isHTTP2: Bool
-    /// What it carries.
-    var transfer: HTTPTransfer?
+    private let share: CurlShare
+    /// The transfer of the handle, if it is one that carries transfers.
+    var transfer: CurlTransfer? { nil }
 
-    init(address: CurlAddress, headers: CurlHeaders, options: HTTPOptions, sockets: HTTPSockets) {
+    fileprivate init(
+        address: CurlAddress, options: HTTPOptions, sockets: HTTPSockets, share: CurlShare
+    ) {
         guard isCurlReady, let easy = curl_easy_init() else { fatalError("out of memory") }
         self.easy = easy
         self.address = address
-        self.headers = headers
         self.sockets = sockets
-        isHTTP2 = options.http2
+        self.share = share
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         errorText.pointee = 0
         set(options)
-        setCallbacks()
+        setSocketCallbacks()
     }
 
     deinit {
         curl_easy_cleanup(easy)
-        removeExtraHeaders()
         errorText.deallocate()
-        body.deallocate()
     }
 
     private func set(_ options: HTTPOptions) {
         set(CURLOPT_CURLU, pointer: UnsafeRawPointer(address.parsed))
-        set(CURLOPT_HTTPHEADER, pointer: headers.list)
+        set(CURLOPT_SHARE, pointer: share.share)
         set(CURLOPT_ERRORBUFFER, pointer: errorText)
         set(CURLOPT_PRIVATE, pointer: Unmanaged.passUnretained(self).toOpaque())
-        set(CURLOPT_POST, 1)
         set(CURLOPT_NOSIGNAL, 1)
         "http,https".withCString { set(CURLOPT_PROTOCOLS_STR, pointer: $0) }
         // Neither a proxy from the environment, nor a redirect, nor a .netrc: the configuration alone
@@ -141,32 +146,13 @@ final class CurlHandle {
         set(CURLOPT_TCP_KEEPALIVE, 1)
         set(CURLOPT_CONNECTTIMEOUT_MS, max(1, Int(options.connectTimeout / .milliseconds(1))))
         set(CURLOPT_HTTP_VERSION, options.http2 ? CURL_HTTP_VERSION_2TLS : Int(CURL_HTTP_VERSION_1_1))
-        if options.http2 { set(CURLOPT_PIPEWAIT, 1) }
         if !options.verifyTLS {
             set(CURLOPT_SSL_VERIFYPEER, 0)
             set(CURLOPT_SSL_VERIFYHOST, 0)
         }
     }
 
-    private func setCallbacks() {
-        let me = Unmanaged.passUnretained(self).toOpaque()
-        junction_curl_on_header(
-            easy,
-            { bytes, _, count, me in
-                let line = UnsafeRawBufferPointer(start: bytes, count: count)
-                let transfer = CurlHandle.of(me).transfer
-                return transfer?.receive(line: line.assumingMemoryBound(to: UInt8.self)) == true ? count : 0
-            }, me)
-        junction_curl_on_body(
-            easy,
-            { bytes, _, count, me in
-                let body = UnsafeRawBufferPointer(start: bytes, count: count)
-                switch CurlHandle.of(me).transfer?.receive(body: body.assumingMemoryBound(to: UInt8.self)) {
-                case .taken: return count
-                case .hold: return Int(CURL_WRITEFUNC_PAUSE)
-                case .refuse, nil: return 0
-                }
-            }, me)
+    private func setSocketCallbacks() {
         // A connection outlives the handle that opened it, so these are told of the client's sockets.
         let sockets = Unmanaged.passUnretained(self.sockets).toOpaque()
         junction_curl_on_socket_open(
@@ -180,23 +166,134 @@ final class CurlHandle {
         junction_curl_on_socket_close(
             easy,
             { sockets, descriptor in
-                CurlMulti.sockets(sockets).closed(descriptor)
-                return close(descriptor)
+                let sockets = CurlMulti.sockets(sockets)
+                sockets.closed(descriptor)
+                return descriptor == sockets.descriptorToKeep ? 0 : close(descriptor)
             }, sockets)
     }
 
-    private func set(_ option: CURLoption, _ value: Int) {
+    fileprivate func set(_ option: CURLoption, _ value: Int) {
         let result = junction_curl_set_long(easy, option, value)
         precondition(result == CURLE_OK, "libcurl lacks option \(option.rawValue)")
     }
 
-    private func set(_ option: CURLoption, pointer: UnsafeRawPointer?) {
+    fileprivate func set(_ option: CURLoption, pointer: UnsafeRawPointer?) {
         let result = junction_curl_set_pointer(easy, option, pointer)
         precondition(result == CURLE_OK, "libcurl lacks option \(option.rawValue)")
     }
 
-    fileprivate static func of(_ me: UnsafeMutableRawPointer?) -> CurlHandle {
-        Unmanaged<CurlHandle>.fromOpaque(me!).takeUnretainedValue()
+    fileprivate static func of(_ me: UnsafeMutableRawPointer?) -> CurlEasy {
+        Unmanaged<CurlEasy>.fromOpaque(me!).takeUnretainedValue()
+    }
+
+    fileprivate func result(_ code: CURLcode) -> CurlResult {
+        if code == CURLE_OK { return .complete }
+        return .failed(CurlCode(rawValue: code.rawValue), message: message(of: code))
+    }
+
+    fileprivate func message(of code: CURLcode) -> String {
+        String(cString: errorText.pointee != 0 ? UnsafePointer(errorText) : curl_easy_strerror(code))
+    }
+}
+
+/// Makes one connection, TLS included, and hands it over: as a socket, or, where TLS lies over it, by
+/// carrying its bytes. HTTP is not its affair.
+final class CurlConnection: CurlEasy {
+    /// What came of a try to move bytes.
+    enum Moved {
+        case bytes(Int)
+        case blocked
+        /// The other side sends no more.
+        case ended
+        case failed(String)
+    }
+
+    /// What libcurl reads at once; TLS gives no more at a time.
+    private static let secureBytes = 16 << 10
+
+    let isSecure: Bool
+    /// Told once what became of it.
+    var onDone: (CurlResult) -> Void = { _ in }
+
+    override init(address: CurlAddress, options: HTTPOptions, sockets: HTTPSockets, share: CurlShare) {
+        isSecure = address.isSecure
+        super.init(address: address, options: options, sockets: sockets, share: share)
+        set(CURLOPT_CONNECT_ONLY, 1)
+        // libcurl's own buffer serves nothing else here.
+        set(CURLOPT_BUFFERSIZE, isSecure ? CurlConnection.secureBytes : 1024)
+    }
+
+    /// The socket of the connection that was made.
+    var descriptor: Int32 { junction_curl_socket(easy) }
+
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Moved {
+        var count = 0
+        let code = curl_easy_recv(easy, buffer.baseAddress, buffer.count, &count)
+        if code == CURLE_AGAIN { return .blocked }
+        if code != CURLE_OK { return .failed(message(of: code)) }
+        return count == 0 ? .ended : .bytes(count)
+    }
+
+    func send(_ bytes: UnsafeRawBufferPointer) -> Moved {
+        var count = 0
+        let code = curl_easy_send(easy, bytes.baseAddress, bytes.count, &count)
+        if code == CURLE_AGAIN { return .blocked }
+        return code == CURLE_OK ? .bytes(count) : .failed(message(of: code))
+    }
+}
+
+/// A libcurl handle that has the options of one endpoint for good, and carries one transfer at a time.
+final class CurlHandle: CurlEasy {
+    /// A body buffer that is larger is not kept from call to call.
+    private static let keptBytesMax = 65_536
+
+    private var body = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// libcurl points into it.
+    private let headers: CurlHeaders
+    /// Header lines of the transfer under way alone, and those of the endpoint behind them.
+    private var extraHeaders: [UnsafeMutablePointer<curl_slist>] = []
+    private var carried: CurlTransfer?
+    override var transfer: CurlTransfer? {
+        get { carried }
+        set { carried = newValue }
+    }
+
+    init(
+        address: CurlAddress, headers: CurlHeaders, options: HTTPOptions, sockets: HTTPSockets,
+        share: CurlShare
+    ) {
+        self.headers = headers
+        super.init(address: address, options: options, sockets: sockets, share: share)
+        set(CURLOPT_HTTPHEADER, pointer: headers.list)
+        set(CURLOPT_POST, 1)
+        set(CURLOPT_PIPEWAIT, 1)
+        setDataCallbacks()
+    }
+
+    deinit {
+        removeExtraHeaders()
+        body.deallocate()
+    }
+
+    private func setDataCallbacks() {
+        let me = Unmanaged.passUnretained(self as CurlEasy).toOpaque()
+        junction_curl_on_header(
+            easy,
+            { bytes, _, count, me in
+                let line = UnsafeRawBufferPointer(start: bytes, count: count)
+                let transfer = CurlEasy.of(me).transfer
+                return transfer?.receive(line: line.assumingMemoryBound(to: UInt8.self)) == true ? count : 0
+            }, me)
+        junction_curl_on_body(
+            easy,
+            { bytes, _, count, me in
+                let body = UnsafeRawBufferPointer(start: bytes, count: count)
+                switch CurlEasy.of(me).transfer?.receive(body: body.assumingMemoryBound(to: UInt8.self)) {
+                case .taken: return count
+                case .hold: return Int(CURL_WRITEFUNC_PAUSE)
+                case .refuse, nil: return 0
+                }
+            }, me)
     }
 
     /// Puts header lines before the endpoint's, for the next transfer alone.
@@ -241,16 +338,24 @@ final class CurlHandle {
 
     /// Lets libcurl go on after a piece was held; calls back with that piece at once.
     func unhold() -> CurlResult { result(curl_easy_pause(easy, CURLPAUSE_CONT)) }
-
-    fileprivate func result(_ code: CURLcode) -> CurlResult {
-        if code == CURLE_OK { return .complete }
-        let message =
-            errorText.pointee != 0 ? String(cString: errorText) : String(cString: curl_easy_strerror(code))
-        return .failed(CurlCode(rawValue: code.rawValue), message: message)
-    }
 }
 
-/// The set of transfers and connections of one client.
+/// What transfers and connections may share: addresses that were looked up, TLS sessions. Confined to one
+/// thread.
+final class CurlShare {
+    fileprivate let share: UnsafeMutableRawPointer
+
+    init() {
+        guard isCurlReady, let share = curl_share_init() else { fatalError("out of memory") }
+        self.share = share
+        junction_curl_share(share, CURL_LOCK_DATA_DNS)
+        junction_curl_share(share, CURL_LOCK_DATA_SSL_SESSION)
+    }
+
+    deinit { curl_share_cleanup(share) }
+}
+
+/// A set of transfers and connections.
 final class CurlMulti {
     /// Connections kept idle, over all hosts.
     private static let idleConnectionsMax = 4096
@@ -270,12 +375,11 @@ final class CurlMulti {
             multi,
             { easy, descriptor, what, sockets, _ in
                 let sockets = CurlMulti.sockets(sockets)
-                if what != CURL_POLL_REMOVE { CurlMulti.transfer(of: easy)?.isPlaced = true }
                 switch what {
                 case CURL_POLL_IN: sockets.want(.read, of: descriptor)
                 case CURL_POLL_OUT: sockets.want(.write, of: descriptor)
                 case CURL_POLL_INOUT: sockets.want([.read, .write], of: descriptor)
-                default: sockets.rest(descriptor, CurlMulti.rest(after: easy))
+                default: sockets.rest(descriptor, isConnection: CurlMulti.isConnection(of: easy))
                 }
                 return 0
             }, Unmanaged.passUnretained(sockets).toOpaque())
@@ -298,20 +402,21 @@ final class CurlMulti {
         Unmanaged<HTTPSockets>.fromOpaque(raw!).takeUnretainedValue()
     }
 
-    /// Why libcurl waits no more for a socket of `easy`.
-    private static func rest(after easy: UnsafeMutableRawPointer?) -> HTTPSockets.Rest {
-        guard let transfer = transfer(of: easy), transfer.responseBegan else { return .unused }
-        return transfer.isHeld ? .paused : .kept(isShared: transfer.handle?.isHTTP2 ?? false)
+    /// Whether a socket for which libcurl waits no more is a connection of a transfer: it may close any other
+    /// without a word.
+    private static func isConnection(of easy: UnsafeMutableRawPointer?) -> Bool {
+        transfer(of: easy)?.responseBegan ?? false
     }
 
     /// nil for libcurl's own handles, which close connections.
-    private static func transfer(of easy: UnsafeMutableRawPointer?) -> HTTPTransfer? {
-        junction_curl_private(easy).flatMap { CurlHandle.of($0).transfer }
+    private static func transfer(of easy: UnsafeMutableRawPointer?) -> CurlTransfer? {
+        junction_curl_private(easy).flatMap { CurlEasy.of($0).transfer }
     }
 
-    func add(_ handle: CurlHandle) { curl_multi_add_handle(multi, handle.easy) }
+    func add(_ handle: CurlEasy) { curl_multi_add_handle(multi, handle.easy) }
 
-    func remove(_ handle: CurlHandle) { curl_multi_remove_handle(multi, handle.easy) }
+    /// Also closes the connection of a `CurlConnection`, but for the socket that `sockets` is to keep.
+    func remove(_ handle: CurlEasy) { curl_multi_remove_handle(multi, handle.easy) }
 
     /// A socket is ready.
     func became(_ ready: Interest, _ descriptor: Int32) {
@@ -328,12 +433,12 @@ final class CurlMulti {
         curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running)
     }
 
-    /// The next handle that libcurl is done with, to be removed.
-    func nextDone() -> (CurlHandle, CurlResult)? {
+    /// The next handle that libcurl is done with; if it carried a transfer, to be removed.
+    func nextDone() -> (CurlEasy, CurlResult)? {
         var left: Int32 = 0
         while let message = curl_multi_info_read(multi, &left) {
             guard message.pointee.msg == CURLMSG_DONE else { continue }
-            let handle = CurlHandle.of(junction_curl_private(message.pointee.easy_handle))
+            let handle = CurlEasy.of(junction_curl_private(message.pointee.easy_handle))
             return (handle, handle.result(message.pointee.data.result))
         }
         return nil

@@ -1,167 +1,140 @@
-// Requests to providers on one event loop: starts, ends and resumes transfers in one batch a turn, and gives
-// libcurl its sockets' events and its time. Knows no libcurl type; time-outs beyond connecting are its
-// owner's.
+// Requests to providers on one event loop: over HTTP/1.1 on connections of our own, over HTTP/2 by libcurl.
+// Starts, ends and resumes what asks for it in one batch a turn. Time-outs beyond connecting are its owner's.
 import JunctionTransport
 
 /// Sends requests and keeps their connections. Confined to its loop; make and drop it on the loop's thread.
 /// When it goes, transfers under way end without a word.
 ///
-/// A kept connection that turns out dead before any byte of an answer came is replaced by libcurl itself: it
-/// sends the request again on another one. A new connection that dies so is a failure, `.reset`.
+/// A kept connection that turns out dead before any byte of an answer came is replaced: the request is sent
+/// again on another one. A new connection that dies so is a failure, `.reset`.
 public final class HTTPClient {
-    private let loop: EventLoop
-    let sockets: HTTPSockets
-    private let multi: CurlMulti
-    private var transfers: [HTTPTransfer] = []
-    /// Transfers that asked for something since the last batch.
-    private var queue: [HTTPTransfer] = []
-    /// When libcurl wants to be called; nil: not at all.
-    private var due: ContinuousClock.Instant?
-    private var isDueNow = false
-    private var timer: Timer?
-    private var timerDue: ContinuousClock.Instant?
+    /// What one read takes at most.
+    private static let bufferBytes = 16 << 10
 
-    public init(loop: EventLoop) {
+    let loop: EventLoop
+    let share = CurlShare()
+    /// Where connections read into: one for all, since each uses it only within one call.
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferBytes, alignment: 64)
+    @exclusivity(unchecked) var memory = RequestMemory()
+    /// Changes in what sockets are watched for, each a system call; for tests.
+    @exclusivity(unchecked) var changesCount = 0
+    private let connectionsMax: Int
+    @exclusivity(unchecked) private(set) var connector: HTTPConnector!
+    @exclusivity(unchecked) private var pools: [String: HTTP1Pool] = [:]
+    @exclusivity(unchecked) private var whole: CurlTransfers?
+    /// Who asked for something since the last batch.
+    @exclusivity(unchecked) private var transfers: [HTTPTransfer] = []
+    @exclusivity(unchecked) private var waitingPools: [HTTP1Pool] = []
+    @exclusivity(unchecked) private var dueDrivers: [CurlDriver] = []
+
+    /// - Parameter connectionsMax: connections to one host over HTTP/1.1, where each carries one call at a
+    ///   time; further calls wait.
+    public init(loop: EventLoop, connectionsMax: Int = 32_768) {
         self.loop = loop
-        sockets = HTTPSockets(loop: loop)
-        multi = CurlMulti(sockets: sockets)
-        sockets.onReady = { [unowned self] descriptor, ready in
-            self.multi.became(ready, descriptor)
-            self.collect()
-        }
-        sockets.isAnyTransferUnplaced = { [unowned self] in transfers.contains { $0.isHeld && !$0.isPlaced } }
-        multi.onTimer = { [unowned self] delay in self.setTimer(delay) }
-        loop.beforeSleep { [weak self] in self?.endTurn() }
+        self.connectionsMax = connectionsMax
+        connector = HTTPConnector(share: share) { [unowned self] in makeDriver() }
+        link.client = self
+        loop.beforeSleep { [link] in link.client?.endTurn() }
     }
+
+    /// How the loop reaches the client as long as there is one. A weak reference would make each retain of
+    /// the client dear.
+    private final class Link {
+        unowned(unsafe) var client: HTTPClient?
+    }
+    private let link = Link()
 
     deinit {
-        sockets.onReady = { _, _ in }
-        sockets.isAnyTransferUnplaced = { false }
-        multi.onTimer = { _ in }
-        timer?.invalidate()
-        for transfer in transfers {
-            if let handle = transfer.handle {
-                if transfer.phase == .running { multi.remove(handle) }
-                handle.transfer = nil
-            }
-            transfer.abandon()
-        }
+        link.client = nil
+        for pool in pools.values { pool.end() }
+        buffer.deallocate()
     }
 
-    /// POSTs `body` to `endpoint` at the end of this turn. The body is copied.
+    /// POSTs `body` to `endpoint`, at the latest at the end of this turn. The body is copied.
     ///
     /// - Parameter authorization: the field of that name, for this request alone; must be fit for one line.
     public func send(
         to endpoint: HTTPEndpoint, body: Span<UInt8>, authorization: String? = nil,
         handler: any HTTPHandler
     ) -> HTTPTransfer {
-        let handle = endpoint.takeHandle(for: self)
-        handle.load(body)
-        var headers = authorization.map { ["Authorization: \($0)"] } ?? []
-        if endpoint.isSigned { headers += endpoint.signature(of: body, at: loop.secondsSince1970) }
-        handle.load(headers: headers)
-        let transfer = HTTPTransfer(client: self, endpoint: endpoint, handle: handle, handler: handler)
-        handle.transfer = transfer
-        transfer.index = transfers.count
-        transfers.append(transfer)
-        attend(transfer)
+        var lines: [String] = []
+        if let authorization { lines.append("Authorization: \(authorization)") }
+        if endpoint.isSigned { lines += endpoint.signature(of: body, at: loop.secondsSince1970) }
+        if endpoint.mayMultiplex {
+            return transfersByCurl.send(to: endpoint, lines: lines, body: body, handler: handler)
+        }
+        let pool = pool(for: endpoint)
+        let transfer = HTTP1Transfer(
+            pool: pool, endpoint: endpoint, lines: lines, body: body, handler: handler)
+        pool.carry(transfer)
         return transfer
     }
 
-    /// Looks at `transfer` at the end of this turn: libcurl allows little from inside its callbacks.
+    private func pool(for endpoint: HTTPEndpoint) -> HTTP1Pool {
+        if let pool = endpoint.pool, !pool.hasEnded, pool.client === self { return pool }
+        let pool = pools[endpoint.origin] ?? HTTP1Pool(client: self, connectionsMax: connectionsMax)
+        pools[endpoint.origin] = pool
+        endpoint.pool = pool
+        return pool
+    }
+
+    private var transfersByCurl: CurlTransfers {
+        if let whole { return whole }
+        let transfers = CurlTransfers(client: self, driver: makeDriver())
+        whole = transfers
+        return transfers
+    }
+
+    private func makeDriver() -> CurlDriver {
+        CurlDriver(loop: loop) { [unowned self] driver in dueDrivers.append(driver) }
+    }
+
+    /// Whether any request waits or is under way.
+    var isBusy: Bool { whole?.isEmpty == false || pools.values.contains { $0.isBusy } }
+
+    /// Connections over HTTP/1.1.
+    var connectionsOpen: Int { pools.values.reduce(0) { $0 + $1.connectionsOpen } }
+
+    // MARK: The end of a turn
+
+    /// Looks at `transfer` at the end of this turn.
     func attend(_ transfer: HTTPTransfer) {
         guard !transfer.isQueued else { return }
         transfer.isQueued = true
-        queue.append(transfer)
+        transfers.append(transfer)
     }
 
-    // MARK: The end of a turn
+    /// Looks at `pool` at the end of this turn.
+    func attend(_ pool: HTTP1Pool) {
+        guard !pool.isQueued else { return }
+        pool.isQueued = true
+        waitingPools.append(pool)
+    }
 
     private func endTurn() {
         // Bounded, so that transfers that fail at once and are sent again cannot keep the loop from its
         // sockets.
         for _ in 0..<8 {
-            if queue.isEmpty && !isDueNow { return }
-            serveQueue()
-            if isDueNow {
-                isDueNow = false
-                multi.timePassed()
-            }
-            collect()
+            if transfers.isEmpty && waitingPools.isEmpty && dueDrivers.isEmpty { return }
+            serve()
         }
         loop.runAgain()
     }
 
-    private func serveQueue() {
-        let transfers = queue
-        queue.removeAll(keepingCapacity: true)
+    private func serve() {
+        let (transfers, pools) = (self.transfers, waitingPools)
+        self.transfers.removeAll(keepingCapacity: true)
+        waitingPools.removeAll(keepingCapacity: true)
         for transfer in transfers {
             transfer.isQueued = false
-            serve(transfer)
+            if !transfer.isOver { transfer.serve() }
         }
-    }
-
-    private func serve(_ transfer: HTTPTransfer) {
-        guard let handle = transfer.handle else { return }
-        if transfer.isCancelled {
-            if transfer.phase == .running { multi.remove(handle) }
-            finish(transfer, handle, .complete)
-        } else if transfer.phase == .waiting {
-            transfer.phase = .running
-            multi.add(handle)
-            isDueNow = true
-        } else {
-            let result = transfer.unhold()
-            if case .failed = result {
-                multi.remove(handle)
-                return finish(transfer, handle, result)
-            }
-            transfer.limitUnwanted(on: loop)
+        for pool in pools {
+            pool.isQueued = false
+            pool.serve()
         }
-    }
-
-    /// Ends the transfers that libcurl is done with.
-    private func collect() {
-        while let (handle, result) = multi.nextDone() {
-            multi.remove(handle)
-            if let transfer = handle.transfer { finish(transfer, handle, result) }
-        }
-    }
-
-    private func finish(_ transfer: HTTPTransfer, _ handle: CurlHandle, _ result: CurlResult) {
-        let last = transfers.removeLast()
-        if last !== transfer {
-            transfers[transfer.index] = last
-            last.index = transfer.index
-        }
-        handle.transfer = nil
-        transfer.endpoint.giveBack(handle)
-        transfer.finish(result)
-    }
-
-    // MARK: Time
-
-    private func setTimer(_ delay: Duration?) {
-        guard let delay, delay > .zero else {
-            due = nil
-            if delay != nil { isDueNow = true }
-            return
-        }
-        let due = loop.now + delay
-        self.due = due
-        // A timer that fires too early is cheaper than one that moves with each call.
-        if let timerDue, timerDue <= due { return }
-        timerDue = due
-        if let timer {
-            timer.reschedule(after: delay)
-        } else {
-            timer = loop.schedule(after: delay) { [unowned self] in self.timerFired() }
-        }
-    }
-
-    private func timerFired() {
-        timerDue = nil
-        guard let due else { return }
-        if due <= loop.now { isDueNow = true } else { setTimer(due - loop.now) }
+        let drivers = dueDrivers
+        dueDrivers.removeAll(keepingCapacity: true)
+        for driver in drivers { driver.run() }
     }
 }

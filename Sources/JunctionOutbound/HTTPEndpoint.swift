@@ -32,8 +32,15 @@ public final class HTTPEndpoint {
     private static let idleHandlesMax = 1024
 
     let options: HTTPOptions
-    private let address: CurlAddress
+    let address: CurlAddress
     private let headers: CurlHeaders
+    /// The same headers as HTTP/1.1 has them.
+    let head: RequestHead
+    /// Endpoints of the same origin may share connections.
+    let origin: String
+    /// Whether libcurl may find that the provider speaks HTTP/2.
+    let mayMultiplex: Bool
+    var pool: HTTP1Pool?
     private let signer: AWSSigner?
     private(set) var idle: [CurlHandle] = []
 
@@ -49,20 +56,36 @@ public final class HTTPEndpoint {
     ) throws(HTTPFailure) {
         self.options = options
         address = try CurlAddress(url)
+        mayMultiplex = options.http2 && address.isSecure
+        origin = "\(address.isSecure) \(options.verifyTLS) \(address.authority)"
         var lines: [String] = []
-        for (name, value) in headers { lines.append(try HTTPEndpoint.line(name: name, value: value)) }
-        let contentType = headers.first { $0.0.lowercased() == "content-type" }?.1
-        if contentType == nil { lines.append("Content-Type: application/json") }
-        if !headers.contains(where: { $0.0.lowercased() == "accept-encoding" }) {
-            lines.append("Accept-Encoding: identity")
+        var fields: [String] = []
+        for (name, value) in headers + HTTPEndpoint.ownHeaders(beside: headers) {
+            let line = try HTTPEndpoint.line(name: name, value: value)
+            lines.append(line)
+            // The length is the body's own.
+            if name.lowercased() == "content-length" || name.lowercased() == "host" { continue }
+            // libcurl's way to write a header without value.
+            fields.append(line.hasSuffix(";") && !line.contains(":") ? line.dropLast() + ":" : line)
         }
         // libcurl would wait for a 100 before it sends a large body.
         lines.append("Expect:")
         self.headers = CurlHeaders(lines)
+        let host = headers.first { $0.0.lowercased() == "host" }?.1
+        head = RequestHead(path: address.pathAndQuery, host: host ?? address.host, fields: fields)
+        let contentType = headers.first { $0.0.lowercased() == "content-type" }?.1
         signer = signing.map { [address] in
             AWSSigner(
                 $0, host: address.host, path: address.path, contentType: contentType ?? "application/json")
         }
+    }
+
+    /// What every request says unless the endpoint's own headers do.
+    private static func ownHeaders(beside headers: [(String, String)]) -> [(String, String)] {
+        let own = [
+            ("Content-Type", "application/json"), ("Accept-Encoding", "identity"), ("Accept", "*/*"),
+        ]
+        return own.filter { name, _ in !headers.contains { $0.0.lowercased() == name.lowercased() } }
     }
 
     /// The header lines that a request with that body has alone.
@@ -78,7 +101,7 @@ public final class HTTPEndpoint {
             throw HTTPFailure(
                 .invalidEndpoint, message: "the value of header \(name) has a control character")
         }
-        // libcurl's way to write a header without value; `Name:` would take the header away.
+        // libcurl's way to write a header without value; to it `Name:` would take the header away.
         return value.utf8.allSatisfy { $0 == 0x20 || $0 == 0x09 } ? "\(name);" : "\(name): \(value)"
     }
 
@@ -92,9 +115,10 @@ public final class HTTPEndpoint {
         }
     }
 
-    func takeHandle(for client: HTTPClient) -> CurlHandle {
+    func takeHandle(sockets: HTTPSockets, share: CurlShare) -> CurlHandle {
         idle.popLast()
-            ?? CurlHandle(address: address, headers: headers, options: options, sockets: client.sockets)
+            ?? CurlHandle(
+                address: address, headers: headers, options: options, sockets: sockets, share: share)
     }
 
     func giveBack(_ handle: CurlHandle) {

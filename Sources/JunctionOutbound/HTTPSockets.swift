@@ -6,21 +6,10 @@ import JunctionTransport
 
 /// Which sockets libcurl has and what it waits for. Confined to its loop.
 final class HTTPSockets {
-    /// Why libcurl waits for nothing on a socket.
-    enum Rest {
-        /// It may close it without a word, if it has not done so: a try to connect, a resolver's pipe.
-        case unused
-        /// The transfer is paused.
-        case paused
-        /// The connection is kept for another call. `isShared`: many calls at once may use it (HTTP/2).
-        case kept(isShared: Bool)
-    }
-
     private struct Socket {
         var watch: DescriptorWatch?
         /// What libcurl waits for; the watch may ask for reading beyond it.
         var wanted: Interest = []
-        var isIdle = false
     }
 
     private unowned let loop: EventLoop
@@ -28,8 +17,8 @@ final class HTTPSockets {
     private var sockets: [Socket] = []
     /// Told when a socket is ready for what libcurl waits for.
     var onReady: (Int32, Interest) -> Void = { _, _ in }
-    /// Whether a paused transfer may be on a socket that counts as idle, since libcurl never waited for it.
-    var isAnyTransferUnplaced: () -> Bool = { false }
+    /// A socket that lives on when libcurl closes its connection; -1: none.
+    var descriptorToKeep: Int32 = -1
     /// Changes asked of the loop so far, each a system call; for tests.
     private(set) var changesCount = 0
 
@@ -39,17 +28,17 @@ final class HTTPSockets {
     func want(_ wanted: Interest, of descriptor: Int32) {
         while sockets.count <= descriptor { sockets.append(Socket()) }
         sockets[Int(descriptor)].wanted = wanted
-        sockets[Int(descriptor)].isIdle = false
         guard let watch = sockets[Int(descriptor)].watch else { return watchAnew(descriptor) }
         // Reading stays as it was, or the next call would pay for it. A socket is always ready to write.
         change(watch, to: wanted.union(watch.interest.intersection(.read)))
     }
 
-    /// libcurl waits for nothing.
-    func rest(_ descriptor: Int32, _ rest: Rest) {
+    /// libcurl waits for nothing. `isConnection`: the socket belongs to a connection that goes on, kept or
+    /// paused; else libcurl may have closed it without a word (a try to connect, a resolver's pipe) or handed
+    /// it over.
+    func rest(_ descriptor: Int32, isConnection: Bool) {
         guard descriptor < sockets.count, let watch = sockets[Int(descriptor)].watch else { return }
-        if case .unused = rest { return closed(descriptor) }
-        if case .kept(isShared: false) = rest { sockets[Int(descriptor)].isIdle = true }
+        if !isConnection { return closed(descriptor) }
         sockets[Int(descriptor)].wanted = []
         change(watch, to: watch.interest.intersection(.read))
     }
@@ -85,9 +74,6 @@ final class HTTPSockets {
 
     private func became(_ ready: Interest, _ descriptor: Int32) {
         let socket = sockets[Int(descriptor)]
-        // On an idle connection the provider said something, most often that it closes it. What it says, such
-        // as a 408, libcurl would take for the answer to the next request; so this connection gets none.
-        if socket.isIdle && !isAnyTransferUnplaced() { shutdown(descriptor, Int32(SHUT_RDWR)) }
         // Nobody reads what came, or the transfer is paused.
         if !ready.isSubset(of: socket.wanted), let watch = socket.watch { change(watch, to: socket.wanted) }
         let useful = ready.intersection(socket.wanted)

@@ -91,16 +91,26 @@ public func decode<V: MessageView>(
 }
 
 extension Arena {
+    /// A message may take so many times its length when it is decoded, and in any case so many bytes. One of
+    /// our API that holds text takes twice its length; one of empty messages 70 times.
+    private static let growthMax = 16
+    private static let decodedBytesMin = 256 << 10
+
     @usableFromInline
     func unpack(
         _ bytes: Span<UInt8>, _ descriptor: UnsafePointer<ProtobufCMessageDescriptor>
     ) throws(ProtobufError) -> UnsafeMutableRawPointer {
         try bytes.withUnsafeBufferPointer { buffer throws(ProtobufError) in
             try WireValidator.validate(UnsafeRawBufferPointer(buffer), descriptor)
-            let message = protobuf_c_message_unpack(
-                descriptor, protobufAllocator, buffer.count, buffer.baseAddress)
-            guard let message else { throw .malformed }
-            return UnsafeMutableRawPointer(message)
+            // Small messages are mostly what they are decoded to; of large ones only what is empty grows so.
+            let bytesMax = max(Arena.decodedBytesMin, Arena.growthMax * buffer.count)
+            let message = decode(atMost: bytesMax) { allocator in
+                UnsafeMutableRawPointer(
+                    protobuf_c_message_unpack(descriptor, allocator, buffer.count, buffer.baseAddress))
+            }
+            if let message { return message }
+            if wasExhausted { throw .tooLarge(bytesMax: bytesMax) }
+            throw .malformed
         }
     }
 }
@@ -115,6 +125,8 @@ public enum ProtobufError: Error, Equatable, CustomStringConvertible {
     case embeddedNUL(field: String)
     /// Messages are nested more than 100 deep.
     case tooDeep
+    /// Decoded, the message takes more memory than one of its length may.
+    case tooLarge(bytesMax: Int)
 
     public var description: String {
         switch self {
@@ -122,6 +134,7 @@ public enum ProtobufError: Error, Equatable, CustomStringConvertible {
         case .invalidUTF8(let field): "\(field) is not valid UTF-8"
         case .embeddedNUL(let field): "\(field) holds a NUL character, which is not supported"
         case .tooDeep: "messages are nested more than 100 deep"
+        case .tooLarge(let bytesMax): "the message takes more than \(bytesMax) bytes when it is decoded"
         }
     }
 }

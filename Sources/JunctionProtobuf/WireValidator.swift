@@ -162,7 +162,7 @@ extension ProtobufError {
         switch self {
         case .invalidUTF8(let field): .invalidUTF8(field: "\(outer()).\(field)")
         case .embeddedNUL(let field): .embeddedNUL(field: "\(outer()).\(field)")
-        case .malformed, .tooDeep: self
+        case .malformed, .tooDeep, .tooLarge: self
         }
     }
 }

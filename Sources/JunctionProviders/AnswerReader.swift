@@ -45,24 +45,24 @@ public final class AnswerReader {
     private static let errorBytesMax = 64 << 10
 
     private let json: JSONReader
-    private var adapter = Adapter.openAI([])
-    private var isStreaming = false
+    @exclusivity(unchecked) private var adapter = Adapter.openAI([])
+    @exclusivity(unchecked) private var isStreaming = false
     /// How many embeddings are awaited; nil: a completion is.
-    private var embeddingCount: Int?
-    private var state = State.waiting
-    private var isEnded = false
-    private var status = 0
-    private var headers = AnswerHeaders()
-    private var body = ByteBuffer(keeping: 32 << 10)
-    private var events = EventStream()
-    private var frames = AmazonEventStream()
-    private var openAI = OpenAIStream()
-    private var anthropic = AnthropicStream()
-    private var cohere = CohereStream()
-    private var gemini = GeminiStream()
-    private var bedrock = BedrockStream()
+    @exclusivity(unchecked) private var embeddingCount: Int?
+    @exclusivity(unchecked) private var state = State.waiting
+    @exclusivity(unchecked) private var isEnded = false
+    @exclusivity(unchecked) private var status = 0
+    @exclusivity(unchecked) private var headers = AnswerHeaders()
+    @exclusivity(unchecked) private var body = ByteBuffer(keeping: 32 << 10)
+    @exclusivity(unchecked) private var events = EventStream()
+    @exclusivity(unchecked) private var frames = AmazonEventStream()
+    @exclusivity(unchecked) private var openAI = OpenAIStream()
+    @exclusivity(unchecked) private var anthropic = AnthropicStream()
+    @exclusivity(unchecked) private var cohere = CohereStream()
+    @exclusivity(unchecked) private var gemini = GeminiStream()
+    @exclusivity(unchecked) private var bedrock = BedrockStream()
     /// What was read and is yet to be given.
-    private var piece = AnswerPiece()
+    @exclusivity(unchecked) private var piece = AnswerPiece()
 
     /// - Parameter json: shared by whoever runs on the thread.
     public init(json: JSONReader = JSONReader()) { self.json = json }

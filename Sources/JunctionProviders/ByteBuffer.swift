@@ -2,10 +2,11 @@
 // at at once.
 import Glibc
 
+/// It takes no memory before the first byte: thousands of streams wait at a time, each with several.
 struct ByteBuffer: ~Copyable {
-    private(set) var start: UnsafeMutableRawPointer
+    private(set) var start = ByteBuffer.nowhere
     private(set) var count = 0
-    private var capacity: Int
+    private var capacity = 0
     private static let capacityFirst = 512
     /// A buffer that grew beyond this is made small again when it is emptied.
     private let capacityKept: Int
@@ -14,11 +15,12 @@ struct ByteBuffer: ~Copyable {
 
     init(keeping capacityKept: Int) {
         self.capacityKept = capacityKept
-        capacity = ByteBuffer.capacityFirst
-        start = .allocate(byteCount: capacity, alignment: 16)
     }
 
-    deinit { start.deallocate() }
+    deinit { if capacity > 0 { free(start) } }
+
+    /// Where an empty buffer starts; nothing is read there, and nothing written.
+    private static var nowhere: UnsafeMutableRawPointer { UnsafeMutableRawPointer(bitPattern: 16)! }
 
     /// Valid until the buffer changes.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
@@ -26,9 +28,9 @@ struct ByteBuffer: ~Copyable {
     mutating func removeAll() {
         count = 0
         guard capacity > capacityKept else { return }
-        start.deallocate()
-        capacity = ByteBuffer.capacityFirst
-        start = .allocate(byteCount: capacity, alignment: 16)
+        free(start)
+        capacity = 0
+        start = ByteBuffer.nowhere
     }
 
     mutating func removeAll(from place: Int) { count = place }
@@ -57,11 +59,14 @@ struct ByteBuffer: ~Copyable {
 
     @inline(never)
     private mutating func grow(_ byteCount: Int) {
-        capacity = max(capacity * 2, count + byteCount + ByteBuffer.padding)
-        let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
-        memcpy(larger, start, count)
-        start.deallocate()
+        let grown = max(capacity * 2, count + byteCount + ByteBuffer.padding, ByteBuffer.capacityFirst)
+        guard let larger = malloc(grown) else { fatalError("out of memory") }
+        if capacity > 0 {
+            memcpy(larger, start, count)
+            free(start)
+        }
         start = larger
+        capacity = grown
     }
 }
 

@@ -29,6 +29,8 @@ final class JSONWriter {
         buffer.pointee.append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
+    /// A literal is none of these: a `StaticString` costs a third.
+    @_disfavoredOverload
     func raw(_ text: String) {
         var text = text
         text.withUTF8 { buffer.pointee.append(UnsafeRawBufferPointer($0)) }

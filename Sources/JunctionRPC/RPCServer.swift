@@ -29,6 +29,19 @@ public final class RPCServer {
     /// Calls whose streams are open.
     @exclusivity(unchecked) public internal(set) var callsUnderWay = 0
 
+    /// Those of them that nothing was answered to.
+    @exclusivity(unchecked) var callsWaiting = 0
+
+    /// More calls may wait, as in a burst, unless the loop has been busy at every moment for a while.
+    var callsWaitingMax = 8192
+    var busyTimeMax: Int64 = 2_000_000_000
+
+    /// Whether further calls are to be refused: each would wait so long that it is in vain, and with it those
+    /// behind it.
+    var isOverloaded: Bool {
+        callsWaiting > callsWaitingMax && loop.busyTime > busyTimeMax
+    }
+
     /// Connections that are open.
     public var connectionCount: Int { connections.count }
 

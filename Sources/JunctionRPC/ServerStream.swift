@@ -34,6 +34,8 @@ public final class ServerStream: HTTP2StreamHandler {
     @exclusivity(unchecked) private var intake: (any MessageIntake)?
     @exclusivity(unchecked) private var timer: Timer?
     @exclusivity(unchecked) private var isHeadComplete = false
+    /// Whether nothing was answered yet.
+    @exclusivity(unchecked) private var isWaiting = true
     @exclusivity(unchecked) @usableFromInline var hasSentHeaders = false
     /// Whether the status is sent, or can no longer be.
     @exclusivity(unchecked) @usableFromInline private(set) var isOver = false
@@ -43,6 +45,7 @@ public final class ServerStream: HTTP2StreamHandler {
         self.server = server
         deframer = MessageDeframer(messageBytesMax: server.messageBytesMax)
         server.callsUnderWay += 1
+        server.callsWaiting += 1
     }
 
     deinit {
@@ -97,11 +100,19 @@ public final class ServerStream: HTTP2StreamHandler {
     func sendHeaders(on http: HTTP2Stream) {
         if hasSentHeaders { return }
         hasSentHeaders = true
+        stopWaiting()
         http.sendHeaders(ResponseBlocks.head, endStream: false)
+    }
+
+    private func stopWaiting() {
+        if !isWaiting { return }
+        isWaiting = false
+        server.callsWaiting -= 1
     }
 
     private func close() {
         isOver = true
+        stopWaiting()
         delegate = nil
         intake = nil
         request = nil
@@ -129,6 +140,11 @@ public final class ServerStream: HTTP2StreamHandler {
     }
 
     private func begin(_ method: Method) {
+        if server.isOverloaded {
+            close()
+            http?.sendHeaders(ResponseBlocks.overloaded, endStream: true)
+            return
+        }
         self.method = method
         deframer.hasUnknownEncoding = head.hasUnknownEncoding
         if let timeout = head.timeout {
@@ -214,6 +230,9 @@ enum ResponseBlocks {
         HeaderField("grpc-accept-encoding", "identity"),
     ]
     @usableFromInline static let head = HeaderBlock(headFields)
+    /// What a call gets for which there is no time; says when it may be tried again.
+    static let overloaded = HeaderBlock(
+        headFields + Status(.unavailable, "the router is overloaded", retryPushback: .seconds(1)).fields)
     static let okTrailers = HeaderBlock([HeaderField("grpc-status", "0")])
 }
 
@@ -227,6 +246,7 @@ extension Status {
     fileprivate init(_ error: ProtobufError) {
         switch error {
         case .malformed, .tooDeep: self.init(.internal, error.description)
+        case .tooLarge: self.init(.resourceExhausted, error.description)
         case .invalidUTF8, .embeddedNUL: self.init(.invalidArgument, error.description)
         }
     }

@@ -40,7 +40,7 @@ final class Worker {
         self.origin = origin
         self.loop = loop
         self.router = router
-        client = HTTPClient(loop: loop)
+        client = HTTPClient(loop: loop, connectionsMax: configuration.server.connectionsPerHostMax)
         server = configuration.server
         deployments = configuration.deployments
         writer = BodyWriter(json: json)

@@ -26,18 +26,22 @@ public final class EventLoop: @unchecked Sendable {
     private let beforePoll: UnsafeMutablePointer<uv_prepare_t>
     private let submitted = Mutex<[@Sendable () -> Void]>([])
     private let isStopping = Atomic(false)
-    private var timers = TimerHeap()
-    private var alarmDue = Int64.max
-    private var beforeSleepActions: [() -> Void] = []
-    private var dirty: [any Flushable] = []
-    private var flushing: [any Flushable] = []
-    private var mustRunAgain = false
-    private var cachedNow: ContinuousClock.Instant?
-    private var kept: [AnyObject] = []
+    @exclusivity(unchecked) private var timers = TimerHeap()
+    @exclusivity(unchecked) private var alarmDue = Int64.max
+    @exclusivity(unchecked) private var beforeSleepActions: [() -> Void] = []
+    @exclusivity(unchecked) private var dirty: [any Flushable] = []
+    @exclusivity(unchecked) private var flushing: [any Flushable] = []
+    @exclusivity(unchecked) private var mustRunAgain = false
+    /// The time in nanoseconds since `origin`; -1: not read since the last wait.
+    @exclusivity(unchecked) private var cachedTime: Int64 = -1
+    @exclusivity(unchecked) private var kept: [AnyObject] = []
     /// Shared by the connections of this loop.
-    lazy var transferBuffer = TransferBuffer()
+    let transferBuffer = TransferBuffer()
+    /// When the last turn ended, and since when no wait was longer than it takes to look.
+    @exclusivity(unchecked) private var turnEnd: Int64 = 0
+    @exclusivity(unchecked) private var busySince: Int64 = 0
     /// Turns taken so far; for tests that show that a loop sleeps.
-    public private(set) var turns = 0
+    @exclusivity(unchecked) public private(set) var turns = 0
 
     public init() {
         signal(SIGPIPE, SIG_IGN)
@@ -53,7 +57,11 @@ public final class EventLoop: @unchecked Sendable {
         waker.pointee.data = me
         alarm.pointee.data = me
         beforePoll.pointee.data = me
-        uv_prepare_start(beforePoll) { EventLoop.of($0!.pointee.data).cachedNow = nil }
+        uv_prepare_start(beforePoll) { prepare in
+            Unmanaged<EventLoop>.fromOpaque(prepare!.pointee.data)._withUnsafeGuaranteedRef {
+                $0.cachedTime = -1
+            }
+        }
     }
 
     deinit {
@@ -112,12 +120,19 @@ public final class EventLoop: @unchecked Sendable {
     private func endTurn() {
         // What ends a turn may wait for nothing and yet take a while, such as a provider that answers at
         // once.
-        cachedNow = nil
+        if time - turnEnd > EventLoop.shortestSleep { busySince = time }
+        cachedTime = -1
         for action in beforeSleepActions { action() }
         swap(&dirty, &flushing)
         for flushable in flushing { flushable.flush() }
         flushing.removeAll(keepingCapacity: true)
+        turnEnd = EventLoop.readClock()
     }
+
+    private static let shortestSleep: Int64 = 200_000
+
+    /// For how long the loop has had something to do at every moment, in nanoseconds.
+    public var busyTime: Int64 { turnEnd - busySince }
 
     /// Ends `run` after the turn under way. From any thread.
     public nonisolated func stop() {
@@ -143,11 +158,23 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     /// The time, read once between two waits.
-    public var now: ContinuousClock.Instant {
-        if let cachedNow { return cachedNow }
-        let now = ContinuousClock.now
-        cachedNow = now
-        return now
+    public var now: ContinuousClock.Instant { EventLoop.origin + .nanoseconds(time) }
+
+    /// The same in nanoseconds, counted from a moment before any loop; far cheaper to reckon with.
+    public var time: Int64 {
+        if cachedTime < 0 { cachedTime = EventLoop.readClock() }
+        return cachedTime
+    }
+
+    /// An instant as `time` counts it.
+    public static func time(of instant: ContinuousClock.Instant) -> Int64 {
+        (instant - origin).inNanoseconds
+    }
+
+    private static func readClock() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return time.nanoseconds &- start.time
     }
 
     /// Seconds since 1970 by the system's clock, which may jump: for what other machines are told.
@@ -183,7 +210,7 @@ public final class EventLoop: @unchecked Sendable {
 
     fileprivate func place(_ timer: Timer, after delay: Duration) {
         // At least a nanosecond on, so that a timer that always asks for "at once" leaves the turn to others.
-        timer.due = nanoseconds(now) &+ max(1, delay.inNanoseconds)
+        timer.due = time &+ max(1, delay.inNanoseconds)
         // A timer that moves back, as idle time-outs do with each piece, stays where it is in the heap and is
         // looked at again when its old time comes.
         if timer.heapIndex >= 0 && timer.due >= timer.key { return }
@@ -196,22 +223,25 @@ public final class EventLoop: @unchecked Sendable {
         if timer.heapIndex >= 0 { timers.remove(timer) }
     }
 
-    private func nanoseconds(_ instant: ContinuousClock.Instant) -> Int64 {
-        (instant - EventLoop.origin).inNanoseconds
-    }
-
-    private static let origin = ContinuousClock.now
+    /// One moment by two names: the clock behind `ContinuousClock` is CLOCK_BOOTTIME.
+    private static let start = {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return (instant: ContinuousClock.now, time: time.nanoseconds)
+    }()
+    private static var origin: ContinuousClock.Instant { start.instant }
 
     /// Has libuv end its wait when the first timer is due; true when it is due already.
     private func setAlarm() -> Bool {
-        let due = timers.first?.key ?? Int64.max
-        if due == alarmDue { return false }
+        let due = timers.firstKey
+        // An alarm that goes off too early is cheaper than one that moves with each call.
+        if due >= alarmDue && alarmDue >= 0 { return false }
         alarmDue = due
-        guard due != Int64.max else {
+        guard due != .max else {
             uv_timer_stop(alarm)
             return false
         }
-        let delay = max(0, due - nanoseconds(ContinuousClock.now))
+        let delay = max(0, due - EventLoop.readClock())
         uv_update_time(loop)
         // libuv may call an alarm that is due before it waits; the repeat keeps that wait short.
         uv_timer_start(
@@ -220,8 +250,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     private func fireTimers() {
-        guard let first = timers.first, first.key <= nanoseconds(now) else { return }
-        let time = nanoseconds(now)
+        guard timers.firstKey != .max, timers.firstKey <= time else { return }
+        let time = self.time
         while let timer = timers.first, timer.key <= time {
             timers.remove(timer)
             if timer.due > time {
@@ -283,12 +313,12 @@ public final class EventLoop: @unchecked Sendable {
 
 /// A time at which something is to happen. Confined to its loop.
 public final class Timer {
-    private unowned let loop: EventLoop
-    fileprivate var action: (() -> Void)?
-    fileprivate var due: Int64 = 0
+    private unowned(unsafe) let loop: EventLoop
+    @exclusivity(unchecked) fileprivate var action: (() -> Void)?
+    @exclusivity(unchecked) fileprivate var due: Int64 = 0
     /// The time under which the heap holds it: `due` or earlier.
-    fileprivate var key: Int64 = 0
-    fileprivate var heapIndex = -1
+    @exclusivity(unchecked) fileprivate var key: Int64 = 0
+    @exclusivity(unchecked) fileprivate var heapIndex = -1
 
     fileprivate init(loop: EventLoop, action: @escaping () -> Void) {
         self.loop = loop
@@ -312,6 +342,8 @@ public final class Timer {
 private struct TimerHeap {
     private var timers: [Timer] = []
     var first: Timer? { timers.first }
+    /// When the first is to be looked at; `max`: there is none.
+    var firstKey: Int64 { timers.first?.key ?? .max }
 
     mutating func insert(_ timer: Timer) {
         timers.append(timer)
@@ -360,9 +392,9 @@ private struct TimerHeap {
 
 /// A descriptor that a loop watches. Close it before the descriptor.
 public final class DescriptorWatch {
-    private var handle: UnsafeMutablePointer<uv_poll_t>?
-    private var handler: ((Interest) -> Void)?
-    public private(set) var interest: Interest = []
+    @exclusivity(unchecked) private var handle: UnsafeMutablePointer<uv_poll_t>?
+    @exclusivity(unchecked) private var handler: ((Interest) -> Void)?
+    @exclusivity(unchecked) public private(set) var interest: Interest = []
 
     fileprivate init(
         loop: UnsafeMutablePointer<uv_loop_t>, descriptor: Int32, interest: Interest,
@@ -384,8 +416,10 @@ public final class DescriptorWatch {
         if interest.contains(.read) { events |= UV_READABLE.rawValue }
         if interest.contains(.write) { events |= UV_WRITABLE.rawValue }
         let result = uv_poll_start(handle, Int32(events)) { handle, status, events in
-            let watch = Unmanaged<DescriptorWatch>.fromOpaque(handle!.pointee.data).takeUnretainedValue()
-            watch.became(status: status, events: UInt32(events))
+            // libuv holds it until it is closed and the callbacks are over.
+            Unmanaged<DescriptorWatch>.fromOpaque(handle!.pointee.data)._withUnsafeGuaranteedRef {
+                $0.became(status: status, events: UInt32(events))
+            }
         }
         precondition(result == 0, "the descriptor is watched already, or closed")
     }
@@ -475,9 +509,11 @@ public final class SignalWatch {
 extension Duration {
     /// Whole nanoseconds; durations of more than 146 years count as 146.
     var inNanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        if seconds > 4_611_686_018 { return 4_611_686_018_000_000_000 }
-        if seconds < -4_611_686_018 { return -4_611_686_018_000_000_000 }
-        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        let bound = 4_611_686_018_000_000_000
+        return Int64(max(-bound, min(bound, Int(clamping: attoseconds / 1_000_000_000))))
     }
+}
+
+extension timespec {
+    fileprivate var nanoseconds: Int64 { Int64(tv_sec) * 1_000_000_000 + Int64(tv_nsec) }
 }

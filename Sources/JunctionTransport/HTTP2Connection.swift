@@ -16,20 +16,21 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     private let descriptor: Int32
     private let limits: HTTP2Limits
     private let session: HTTP2Session
-    private var makeHandler: ((HTTP2Stream) -> any HTTP2StreamHandler)?
-    private var watch: DescriptorWatch?
-    private var timer: Timer?
-    private var phase = Phase.open
-    private var prefaceMatched = 0
-    private var isDirty = false
+    @exclusivity(unchecked) private var makeHandler: ((HTTP2Stream) -> any HTTP2StreamHandler)?
+    @exclusivity(unchecked) private var watch: DescriptorWatch?
+    @exclusivity(unchecked) private var timer: Timer?
+    @exclusivity(unchecked) private var phase = Phase.open
+    @exclusivity(unchecked) private var prefaceMatched = 0
+    @exclusivity(unchecked) private var isDirty = false
     /// The connection is to end with this turn, and this is to be told to the peer.
-    private var closingCode: UInt32?
-    private var isDraining = false
+    @exclusivity(unchecked) private var closingCode: UInt32?
+    @exclusivity(unchecked) private var isDraining = false
+    @exclusivity(unchecked) private var nuisances = NuisanceBucket()
     /// What the socket did not take. While there is any, no frame is made.
-    private var unsent = OutputBuffer()
+    @exclusivity(unchecked) private var unsent = OutputBuffer()
     var bytesHeldBack: Int { unsent.count }
     /// Called once, when the connection is closed and every stream's handler was told.
-    public var onClosed: (() -> Void)?
+    @exclusivity(unchecked) public var onClosed: (() -> Void)?
 
     // MARK: Making one
 
@@ -129,6 +130,10 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
 
     func handler(for stream: HTTP2Stream) -> any HTTP2StreamHandler { makeHandler!(stream) }
 
+    func sessionWasBothered() {
+        if nuisances.isTooMany(at: loop.time) { close(HTTP2ErrorCode.enhanceYourCalm) }
+    }
+
     func sessionIsEstablished() {
         if !isDraining { stopTimer() }
     }
@@ -148,17 +153,15 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
         if let watch, watch.interest.isEmpty { tearDown() }
     }
 
+    /// One piece a turn: what callers send may be more than can be served, and answers must come between.
     private func read() {
         let buffer = loop.transferBuffer.bytes
-        for _ in 0..<4 {
-            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-            guard count > 0 else {
-                if count == 0 || (errno != EAGAIN && errno != EINTR) { tearDown() }
-                return
-            }
-            if phase == .open { received(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
-            if phase == .closed || count < buffer.count { return }
+        let count = recv(descriptor, buffer.baseAddress, TransferBuffer.byteCount, 0)
+        guard count > 0 else {
+            if count == 0 || (errno != EAGAIN && errno != EINTR) { tearDown() }
+            return
         }
+        if phase == .open { received(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
     }
 
     private func received(_ bytes: UnsafeRawBufferPointer) {
@@ -286,6 +289,26 @@ public final class HTTP2Connection: Flushable, HTTP2SessionOwner {
     private func stopTimer() {
         timer?.invalidate()
         timer = nil
+    }
+}
+
+/// Counts frames that cost work and move nothing: so many may come at once, and so many more a second. An
+/// honest peer stays far below.
+struct NuisanceBucket {
+    static let atOnce = 1000
+    static let aSecond = 100
+    private var level = atOnce
+    private var filledAt: Int64 = 0
+
+    /// Takes one more, at a time in nanoseconds.
+    mutating func isTooMany(at time: Int64) -> Bool {
+        let added = (time - filledAt) / (1_000_000_000 / Int64(NuisanceBucket.aSecond))
+        if added > 0 {
+            level = min(NuisanceBucket.atOnce, level + Int(min(added, 1_000_000)))
+            filledAt = time
+        }
+        level -= 1
+        return level < 0
     }
 }
 

@@ -12,6 +12,9 @@ protocol HTTP2SessionOwner: AnyObject {
     func sessionIsEstablished()
     /// The peer answered the ping of `announceShutdown`.
     func shutdownWasHeard()
+    /// The peer sent a frame that moves nothing, such as a ping that no answer came before, or opened a
+    /// stream beyond its limit (servers only).
+    func sessionWasBothered()
 }
 
 /// The state of one HTTP/2 connection. Confined to one thread.
@@ -22,16 +25,18 @@ final class HTTP2Session {
     static let largestPiece = 9 + 16 * 1024 + 256
 
     let role: Role
-    unowned(unsafe) var owner: (any HTTP2SessionOwner)?
+    @exclusivity(unchecked) unowned(unsafe) var owner: (any HTTP2SessionOwner)?
     private let limits: HTTP2Limits
-    private var raw: OpaquePointer?
-    private var streams: [HTTP2Stream] = []
-    private var resetStreams: [HTTP2Stream] = []
-    private var writableStreams: [HTTP2Stream] = []
+    @exclusivity(unchecked) private var raw: OpaquePointer?
+    @exclusivity(unchecked) private var streams: [HTTP2Stream] = []
+    @exclusivity(unchecked) private var resetStreams: [HTTP2Stream] = []
+    @exclusivity(unchecked) private var writableStreams: [HTTP2Stream] = []
     /// The stream of the last event: events of one stream come in a row.
-    private var recent: HTTP2Stream?
-    private var isEstablished = false
-    private var hasFailed = false
+    @exclusivity(unchecked) private var recent: HTTP2Stream?
+    @exclusivity(unchecked) private var isEstablished = false
+    /// Whether anything of a stream was sent since the last ping: clients that measure the line ping then.
+    @exclusivity(unchecked) private var hasSentSincePing = false
+    @exclusivity(unchecked) private var hasFailed = false
 
     init(role: Role, limits: HTTP2Limits) {
         self.role = role
@@ -279,8 +284,9 @@ final class HTTP2Session {
         nghttp2_data_provider(
             source: nghttp2_data_source(ptr: Unmanaged.passUnretained(stream).toOpaque()),
             read_callback: { _, _, destination, limit, flags, source, user -> Int in
-                let stream = Unmanaged<HTTP2Stream>.fromOpaque(source!.pointee.ptr).takeUnretainedValue()
-                return HTTP2Session.of(user).fill(destination!, limit, stream, &flags!.pointee)
+                Unmanaged<HTTP2Stream>.fromOpaque(source!.pointee.ptr)._withUnsafeGuaranteedRef { stream in
+                    HTTP2Session.with(user) { $0.fill(destination!, limit, stream, &flags!.pointee) }
+                }
             })
     }
 
@@ -356,20 +362,39 @@ final class HTTP2Session {
             if !stream.isClosed { stream.handler?.headersEnded(endStream: ends) }
             if ends && !stream.isClosed { stream.handler?.endedRemotely() }
         case NGHTTP2_DATA.rawValue:
+            if role == .server && !ends && frame.pointee.hd.length == 0 { owner?.sessionWasBothered() }
             guard ends, let stream = stream(frame.pointee.hd.stream_id) else { return }
             stream.hasEndedRemotely = true
             if !stream.isClosed { stream.handler?.endedRemotely() }
         case NGHTTP2_SETTINGS.rawValue:
-            if isEstablished || frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { return }
+            if frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { return }
+            if isEstablished {
+                if role == .server { owner?.sessionWasBothered() }
+                return
+            }
             isEstablished = true
             owner?.sessionIsEstablished()
         case NGHTTP2_PING.rawValue:
-            if frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 { owner?.shutdownWasHeard() }
+            if frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) != 0 {
+                owner?.shutdownWasHeard()
+            } else if role == .server {
+                if !hasSentSincePing { owner?.sessionWasBothered() }
+                hasSentSincePing = false
+            }
         default: break
         }
     }
 
     private func sent(_ frame: UnsafePointer<nghttp2_frame>) {
+        if role == .server {
+            switch UInt32(frame.pointee.hd.type) {
+            case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue: hasSentSincePing = true
+            case NGHTTP2_RST_STREAM.rawValue
+            where frame.pointee.rst_stream.error_code == HTTP2ErrorCode.refusedStream:
+                owner?.sessionWasBothered()
+            default: break
+            }
+        }
         guard role == .server, frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0,
             frame.pointee.hd.type == NGHTTP2_HEADERS.rawValue
                 || frame.pointee.hd.type == NGHTTP2_DATA.rawValue,
@@ -392,42 +417,50 @@ final class HTTP2Session {
         remove(stream)
     }
 
-    private static func of(_ user: UnsafeMutableRawPointer?) -> HTTP2Session {
-        Unmanaged<HTTP2Session>.fromOpaque(user!).takeUnretainedValue()
+    /// The session that nghttp2 calls back for. It lives through every callback, so it is not retained for
+    /// one.
+    private static func with<Result>(
+        _ user: UnsafeMutableRawPointer?, _ body: (HTTP2Session) -> Result
+    ) -> Result {
+        Unmanaged<HTTP2Session>.fromOpaque(user!)._withUnsafeGuaranteedRef(body)
     }
 
     nonisolated(unsafe) private static let callbacks: OpaquePointer? = {
         var callbacks: OpaquePointer?
         nghttp2_session_callbacks_new(&callbacks)
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-            HTTP2Session.of(user).headersBegan(frame!)
+            HTTP2Session.with(user) { $0.headersBegan(frame!) }
             return 0
         }
         nghttp2_session_callbacks_set_on_header_callback(callbacks) {
             _, frame, name, nameCount, value, valueCount, _, user in
-            let isWithinLimits = HTTP2Session.of(user).received(
-                frame!.pointee.hd.stream_id, name: UnsafeBufferPointer(start: name, count: nameCount),
-                value: UnsafeBufferPointer(start: value, count: valueCount))
+            let isWithinLimits = HTTP2Session.with(user) {
+                $0.received(
+                    frame!.pointee.hd.stream_id, name: UnsafeBufferPointer(start: name, count: nameCount),
+                    value: UnsafeBufferPointer(start: value, count: valueCount))
+            }
             return isWithinLimits ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, id, data, count, user in
-            HTTP2Session.of(user).received(id, data: UnsafeBufferPointer(start: data, count: count))
+            HTTP2Session.with(user) {
+                $0.received(id, data: UnsafeBufferPointer(start: data, count: count))
+            }
             return 0
         }
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-            HTTP2Session.of(user).received(frame!)
+            HTTP2Session.with(user) { $0.received(frame!) }
             return 0
         }
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
-            HTTP2Session.of(user).sent(frame!)
+            HTTP2Session.with(user) { $0.sent(frame!) }
             return 0
         }
         nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, user in
-            HTTP2Session.of(user).couldNotSend(frame!)
+            HTTP2Session.with(user) { $0.couldNotSend(frame!) }
             return 0
         }
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, errorCode, user in
-            HTTP2Session.of(user).streamEnded(id, errorCode)
+            HTTP2Session.with(user) { $0.streamEnded(id, errorCode) }
             return 0
         }
         return callbacks

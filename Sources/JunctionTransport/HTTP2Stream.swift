@@ -64,21 +64,21 @@ public final class HTTP2Stream {
     }
 
     /// The number of the stream on its connection; 0 when a request could not be submitted.
-    public internal(set) var id: Int32
+    @exclusivity(unchecked) public internal(set) var id: Int32
     // The session's side.
-    var session: HTTP2Session?
-    var handler: (any HTTP2StreamHandler)?
-    var slot = -1
-    var output = OutputBuffer()
-    var headers: HeaderBlock?
-    var end = End.none
-    var isDeferred = false
-    var hasEndedRemotely = false
-    var isAwaitedByHandler = false
-    var bytesUnconsumed = 0
-    var headerBytes = 0
-    var headerFields = 0
-    var resetCode: UInt32?
+    @exclusivity(unchecked) var session: HTTP2Session?
+    @exclusivity(unchecked) var handler: (any HTTP2StreamHandler)?
+    @exclusivity(unchecked) var slot = -1
+    @exclusivity(unchecked) var output = OutputBuffer()
+    @exclusivity(unchecked) var headers: HeaderBlock?
+    @exclusivity(unchecked) var end = End.none
+    @exclusivity(unchecked) var isDeferred = false
+    @exclusivity(unchecked) var hasEndedRemotely = false
+    @exclusivity(unchecked) var isAwaitedByHandler = false
+    @exclusivity(unchecked) var bytesUnconsumed = 0
+    @exclusivity(unchecked) var headerBytes = 0
+    @exclusivity(unchecked) var headerFields = 0
+    @exclusivity(unchecked) var resetCode: UInt32?
 
     init(id: Int32, session: HTTP2Session) {
         self.id = id

@@ -1,9 +1,11 @@
 // Bytes that wait to be sent: a queue in one piece of memory, which it takes when the first byte comes and
 // gives back when it has grown and the last one leaves, so that an idle stream costs little.
+import Glibc
 
 /// A first-in, first-out byte queue. Confined to one thread.
 struct OutputBuffer: ~Copyable {
-    private static let keptBytes = 1024
+    /// Small enough to come from the allocator's quickest store, which ends at 1032.
+    private static let keptBytes = 1000
     private var memory: UnsafeMutableRawPointer?
     private var capacity = 0
     private var head = 0
@@ -55,7 +57,7 @@ struct OutputBuffer: ~Copyable {
 
     /// Forgets everything and gives the memory back.
     mutating func discard() {
-        memory?.deallocate()
+        free(memory)
         memory = nil
         capacity = 0
         head = 0
@@ -68,10 +70,10 @@ struct OutputBuffer: ~Copyable {
             memory.copyMemory(from: memory + head, byteCount: count)
         } else {
             let grown = max(count + added, 2 * capacity, OutputBuffer.keptBytes)
-            let larger = UnsafeMutableRawPointer.allocate(byteCount: grown, alignment: 16)
+            guard let larger = malloc(grown) else { fatalError("out of memory") }
             if let memory {
                 larger.copyMemory(from: memory + head, byteCount: count)
-                memory.deallocate()
+                free(memory)
             }
             memory = larger
             capacity = grown
@@ -80,7 +82,7 @@ struct OutputBuffer: ~Copyable {
         tail = count
     }
 
-    deinit { memory?.deallocate() }
+    deinit { free(memory) }
 }
 
 /// Where a loop's connections read into and gather what they send: one for all, since each uses it only

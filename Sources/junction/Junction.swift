@@ -1,8 +1,31 @@
 // The command `junction`: one file a subcommand. Parses arguments, prints for people, sets exit codes.
 import ArgumentParser
+import Dispatch
 
 @main
-struct Junction: AsyncParsableCommand {
+enum Main {
+    /// Runs what needs no task on the main thread alone: a server has no use for the threads that an
+    /// asynchronous `main` starts, and a profiler none for a main thread that has ended.
+    static func main() {
+        do {
+            var command = try Junction.parseAsRoot()
+            if !(command is any AsyncParsableCommand) { return try command.run() }
+            Task { await runAsynchronously() }
+            dispatchMain()
+        } catch { Junction.exit(withError: error) }
+    }
+
+    /// Reads the arguments again: a command that was read elsewhere cannot be carried into a task.
+    private static func runAsynchronously() async {
+        do {
+            guard var command = try Junction.parseAsRoot() as? any AsyncParsableCommand else { return }
+            try await command.run()
+            Junction.exit()
+        } catch { Junction.exit(withError: error) }
+    }
+}
+
+struct Junction: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "junction",
         abstract: "Routes LLM calls to the best deployment, over gRPC.",

@@ -193,6 +193,7 @@ class Junction(Program):
         core=None,
         environment=None,
         arguments=(),
+        seconds=30,
     ):
         configuration = {"model_list": model_list}
         if router_settings:
@@ -212,7 +213,7 @@ class Junction(Program):
             "--threads",
             str(threads),
         ]
-        super().__init__([*command, *arguments], r"listening on (\S+):(\d+)\n", environment, core)
+        super().__init__([*command, *arguments], r"listening on (\S+):(\d+)\n", environment, core, seconds)
         self.port = int(self.ready[2])
         self.address = f"127.0.0.1:{self.port}"
 

@@ -478,6 +478,61 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_frame(router, caller, upstr
     assert caller.complete().choices
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        lambda id: PingFrame(0, opaque_data=b"12345678"),
+        lambda id: SettingsFrame(0),
+        lambda id: DataFrame(id, b""),
+    ],
+    ids=["pings", "settings", "empty-data"],
+)
+def test_frames_that_move_nothing_are_enough_at_some_point(router, caller, frame):
+    """A hundred of them are nothing; ten thousand end the connection, and only that."""
+    with Connection(router.port) as connection:
+        id = connection.open(stubs.COMPLETE, end=False)
+        for _ in range(100):
+            connection.send(frame(id))
+        connection.ping()
+        assert connection.goaway is None
+        try:
+            for _ in range(100):
+                connection.send(*[frame(id) for _ in range(100)])
+        except OSError:
+            pass
+        connection.wait_closed()
+        assert connection.goaway is None or connection.goaway.error_code == 0xB, connection.goaway
+    assert caller.complete().choices
+
+
+def test_pings_between_messages_are_no_nuisance(router, upstream):
+    """Clients that measure the line ping with each piece that comes."""
+    with Connection(router.port) as connection:
+        for _ in range(60):
+            id = connection.open(stubs.STREAM, stubs.framed(stubs.stream_request("chunks-20")))
+            for _ in range(20):
+                connection.ping()
+            assert connection.finish(id).headers()["grpc-status"] == "0"
+        assert connection.goaway is None
+
+
+def test_a_message_that_grows_when_it_is_decoded(connection, upstream):
+    """Two bytes a message on the wire, a hundred and more in memory."""
+    before = upstream.stats()["calls"]
+    completion = b"\x12\x00" * 100_000  # empty messages
+    body = b"\x0a" + varint(len(completion)) + completion
+    assert call(connection, prefix(len(body)) + body) == EXHAUSTED
+    assert upstream.stats()["calls"] <= before + 1
+
+
+def varint(value):
+    written = bytearray()
+    while value > 127:
+        written.append(value & 127 | 128)
+        value >>= 7
+    return bytes(written) + bytes([value])
+
+
 def test_floods_do_not_reach_the_provider_and_leave_others_alone(router, caller, upstream):
     """Opened and reset at once, a thousand times over: nothing may be left at work."""
     with Connection(router.port) as connection:

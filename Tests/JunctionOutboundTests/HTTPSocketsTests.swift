@@ -38,34 +38,12 @@ import Testing
         #expect(pipe(&ends) == 0)
         sockets.onReady = { _, _ in Issue.record("told of a socket that nobody waits for") }
         sockets.want(.read, of: ends[0])
-        sockets.rest(ends[0], .unused)
+        sockets.rest(ends[0], isConnection: false)
         #expect(write(ends[1], "x", 1) == 1)
         let end = loop.schedule(after: .milliseconds(10)) { loop.stop() }
         loop.run()
         #expect(loop.turns <= 3)
         end.invalidate()
-        for descriptor in ends { close(descriptor) }
-    }
-
-    @Test(arguments: [true, false])
-    func anIdleConnectionThatTalksIsEndedButNotOneThatIsPaused(isBusy: Bool) {
-        let loop = EventLoop()
-        let sockets = HTTPSockets(loop: loop)
-        var ends: [Int32] = [0, 0]
-        #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
-        sockets.want(.read, of: ends[0])
-        sockets.rest(ends[0], .kept(isShared: false))
-        // A call was answered at once and paused, before libcurl waited for the socket.
-        sockets.isAnyTransferUnplaced = { isBusy }
-        #expect(write(ends[1], "x", 1) == 1)
-        let end = loop.schedule(after: .milliseconds(10)) { loop.stop() }
-        loop.run()
-        end.invalidate()
-        var byte: UInt8 = 0
-        // What is in the socket can still be read; what comes later cannot once it was shut down.
-        #expect(recv(ends[0], &byte, 1, 0) == 1)
-        #expect((send(ends[1], "y", 1, Int32(MSG_NOSIGNAL)) == 1) == isBusy)
-        sockets.closed(ends[0])
         for descriptor in ends { close(descriptor) }
     }
 }

@@ -27,11 +27,10 @@ import Testing
             transfer.cancel()
             provider.connections[0].write("3\r\ndef\r\n")
         }
-        harness.when(self.provider.connections[0].isClosedByPeer)
+        harness.when(self.provider.connections[0].isClosedByPeer && !self.harness.client.isBusy)
         harness.run()
         #expect(recorder.order == "shb")
         #expect(recorder.text == "abc")
-        #expect(endpoint.idle.count == 1)
     }
 
     @Test func cancelIsLegalInsideEveryCallback() {
@@ -43,11 +42,11 @@ import Testing
         second.onBody = first.onBody
         transfers = [harness.send(to: endpoint, first), harness.send(to: endpoint, second)]
         harness.when(
-            self.provider.requests.count == 2 && self.provider.connections.allSatisfy(\.isClosedByPeer))
+            self.provider.requests.count == 2 && self.provider.connections.allSatisfy(\.isClosedByPeer)
+                && !self.harness.client.isBusy)
         harness.run()
         #expect(first.ends + second.ends == 0)
         #expect(first.bytes + second.bytes == 3)
-        #expect(endpoint.idle.count == 2)
     }
 
     @Test func aTransferCancelledBeforeItBeganSendsNothing() {
@@ -93,7 +92,7 @@ import Testing
         harness.when(true) { [self] in
             #expect(recorder.bytes < 100_000)
             #expect(provider.connections[0].bytesWritten < size)
-            changes = harness.client.sockets.changesCount
+            changes = harness.client.changesCount
             recorder.onBody = {}
             transfer.resume()
         }
@@ -141,7 +140,7 @@ import Testing
             transfers[0].cancel()
             transfers[1].letGo()
         }
-        harness.when(self.endpoint.idle.count == 2)
+        harness.when(!self.harness.client.isBusy)
         harness.when(self.provider.connections.filter(\.isClosedByPeer).count == 1)
         harness.run()
         #expect(recorder.order == "shb")
@@ -188,7 +187,7 @@ import Testing
             provider.onRequest = { connection, _ in connection.answer("ok") }
             provider.connections[0].write("3\r\ndef\r\n0\r\n\r\n")
         }
-        harness.when(self.endpoint.idle.count == 1) { [self] in _ = harness.send(to: endpoint, second) }
+        harness.when(!self.harness.client.isBusy) { [self] in _ = harness.send(to: endpoint, second) }
         harness.when(second.end != nil)
         harness.run()
         #expect(recorder.order == "shb")
@@ -203,7 +202,8 @@ import Testing
         }
         let transfer = harness.send(to: endpoint, recorder)
         recorder.onBody = { transfer.letGo() }
-        harness.when(self.provider.connections.first?.isClosedByPeer == true && self.endpoint.idle.count == 1)
+        harness.when(
+            self.provider.connections.first?.isClosedByPeer == true && !self.harness.client.isBusy)
         harness.run()
         #expect(recorder.order == "shb")
     }
@@ -218,7 +218,6 @@ import Testing
         harness.when(self.provider.connections.first?.isClosedByPeer == true)
         harness.run()
         #expect(recorder.order == "shb")
-        #expect(endpoint.idle.count == 1)
     }
 
     // MARK: The client's end

@@ -202,7 +202,9 @@ final class Harness {
     private var steps: [(condition: () -> Bool, action: () -> Void)] = []
     private var isPast = true
 
-    init() { client = HTTPClient(loop: loop) }
+    init(connectionsMax: Int = 32_768) {
+        client = HTTPClient(loop: loop, connectionsMax: connectionsMax)
+    }
 
     func send(_ body: String = "{}", to endpoint: HTTPEndpoint, _ handler: Recorder) -> HTTPTransfer {
         client.send(to: endpoint, body: body.utf8.span, handler: handler)

@@ -28,6 +28,25 @@ struct BadInputTests {
         return answer
     }
 
+    @Test func aServerThatHasNoTimeRefusesBeforeItReads() async throws {
+        let server = try await TestServer()
+        let client = try await RawClient(port: server.port)
+        await server.onLoop { server in
+            server.callsWaitingMax = 0
+            server.busyTimeMax = -1
+        }
+        let refused = await client.call(RawClient.head(BadInputTests.echo), [BadInputTests.hello])
+        expectRefusal(refused, .unavailable, naming: "overloaded")
+        #expect(refused.head["grpc-retry-pushback-ms"] == "1000")
+        #expect(server.begun == 0)
+        // Many that wait are no overload while the loop has time to sleep.
+        await server.onLoop { $0.busyTimeMax = 20_000_000_000 }
+        let served = await client.call(RawClient.head(BadInputTests.echo), [BadInputTests.hello])
+        #expect(served.status == "0")
+        await client.stop()
+        await server.stop()
+    }
+
     private func expectRefusal(
         _ answer: RawAnswer, _ code: Status.Code, naming words: String, _ comment: Comment? = nil,
         sourceLocation: SourceLocation = #_sourceLocation

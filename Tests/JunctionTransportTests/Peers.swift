@@ -102,6 +102,7 @@ final class MemoryPeer: HTTP2SessionOwner {
     var prepare: (Recorder) -> Void = { _ in }
     var isEstablished = false
     var shutdownsHeard = 0
+    var timesBothered = 0
     var canGoOn = true
 
     init(_ role: HTTP2Session.Role, limits: HTTP2Limits = HTTP2Limits()) {
@@ -117,6 +118,7 @@ final class MemoryPeer: HTTP2SessionOwner {
     func sessionBecameDirty() {}
     func sessionIsEstablished() { isEstablished = true }
     func shutdownWasHeard() { shutdownsHeard += 1 }
+    func sessionWasBothered() { timesBothered += 1 }
     func handler(for stream: HTTP2Stream) -> any HTTP2StreamHandler {
         let recorder = Recorder()
         recorder.stream = stream

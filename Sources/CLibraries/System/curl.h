@@ -42,3 +42,11 @@ static inline void junction_curl_multi_on_timer(CURLM *multi, curl_multi_timer_c
     curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, callback);
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, data);
 }
+static inline curl_socket_t junction_curl_socket(CURL *easy) {
+    curl_socket_t descriptor = CURL_SOCKET_BAD;
+    curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &descriptor);
+    return descriptor;
+}
+static inline void junction_curl_share(CURLSH *share, curl_lock_data what) {
+    curl_share_setopt(share, CURLSHOPT_SHARE, what);
+}
