@@ -47,8 +47,8 @@ public enum ConfigFile {
         let junction = root.section("junction_settings")
         let server = server(junction, report: &report)
         var routing = routerConfiguration(
-            deployments: deployments.routed, router: router, litellm: litellm, groups: groups, report: &report
-        )
+            deployments: deployments.routed, router: router, litellm: litellm, junction: junction,
+            groups: groups, places: deployments.places, report: &report)
         routing.defaultDeadline = server.defaultDeadline
         routing.retryBudget = junction?.number("retry_budget") ?? routing.retryBudget
         var configuration = ServerConfiguration(

@@ -13,6 +13,8 @@ struct DeploymentReader {
     /// How each deployment is called; index by index the deployments in `routed`.
     private(set) var called: [DeploymentConfiguration] = []
     private(set) var routed: [Deployment] = []
+    /// Where each of them stands.
+    private(set) var places: [Place] = []
     private var placesOfIDs: [String: Place] = [:]
 
     init(
@@ -48,11 +50,8 @@ struct DeploymentReader {
             return
         }
         guard let model = required("model", of: params, report: &report) else { return }
-        if group.text.contains("*") || model.text.contains("*") {
-            report.warning(
-                group.place,
-                "Wildcard names are not supported: this deployment is left out. List its models by name.")
-            return
+        if let fault = wildcardFault(group: group.text, model: model.text) {
+            return report.warning(group.place, "\(fault) This deployment is left out.")
         }
         let mock = mock(params, report: &report)
         guard
@@ -85,6 +84,7 @@ struct DeploymentReader {
         deployment.rules = rules(for: deployment, entry: entry, params: params, report: &report)
         deployment.id = id(of: deployment, entry: entry, report: &report)
         called.append(deployment)
+        places.append(entry.place)
         routed.append(routed(deployment, entry: entry, params: params, report: &report))
     }
 
@@ -252,6 +252,9 @@ struct DeploymentReader {
         deployment.tokensPerMinute = limit("tpm", entry: entry, params: params, report: &report)
         deployment.requestsPerMinute = limit("rpm", entry: entry, params: params, report: &report)
         deployment.maxParallelRequests = params.integer("max_parallel_requests") ?? maxParallelRequests
+        deployment.limits.budget = budget("max_budget", "budget_duration", of: params, report: &report)
+        deployment.provider = configuration.providerName
+        deployment.region = params.text("region_name")
         deployment.weight = params.number("weight")
         deployment.order = params.integer("order")
         deployment.tags = params.texts("tags")?.map(\.text) ?? []
@@ -338,6 +341,16 @@ struct DeploymentReader {
         placesOfIDs[id] = entry.place
         return id
     }
+}
+
+/// What is wrong with the stars of a name and a model; nil: nothing. What a star in the name stands for in a
+/// call takes the place of the model's.
+private func wildcardFault(group: String, model: String) -> String? {
+    let (inGroup, inModel) = (group.count { $0 == "*" }, model.count { $0 == "*" })
+    if inGroup > 1 || inModel > 1 { return "A name has one star at most." }
+    if inModel == 1, inGroup == 0 { return "A model with a star needs one in model_name too." }
+    if model == "*" { return "Say whose models these are, as in openai/*." }
+    return nil
 }
 
 /// `GROUP/PROVIDER-HASH`: readable, and the same whatever else the file lists and in whatever order, so that

@@ -1,5 +1,5 @@
-// What a deployment's configuration says about the parameters of its calls: which of them are refused, dropped or
-// passed on (`drop_params` and its like), and which it sets where a call does not.
+// What a deployment's configuration says about the parameters of its calls: which of them are refused, dropped
+// or passed on (`drop_params` and its like), and which it sets where a call does not.
 import JunctionProviders
 import JunctionRouting
 
@@ -93,7 +93,8 @@ extension DeploymentReader {
         if let json = params.json("response_format"), !defaults.setResponseFormat(json: json) {
             report.error(
                 params.place(of: "response_format"),
-                "Expected {type: text}, {type: json_object}, or {type: json_schema, json_schema: {name: …, schema: …}}."
+                "Expected {type: text}, {type: json_object}, or "
+                    + "{type: json_schema, json_schema: {name: …, schema: …}}."
             )
         }
         return defaults == ParameterDefaults() ? nil : defaults

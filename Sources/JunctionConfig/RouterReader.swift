@@ -30,7 +30,8 @@ struct ModelGroups {
 }
 
 func routerConfiguration(
-    deployments: [Deployment], router: Values?, litellm: Values?, groups: ModelGroups, report: inout Report
+    deployments: [Deployment], router: Values?, litellm: Values?, junction: Values?, groups: ModelGroups,
+    places: [Place], report: inout Report
 ) -> RouterConfiguration {
     var configuration = RouterConfiguration(deployments: deployments)
     configuration.numRetries =
@@ -55,12 +56,49 @@ func routerConfiguration(
         ?? configuration.lowestLatencyBuffer
     configuration.aliases = aliases(router, groups: groups, report: &report)
     configuration.retryPolicy = router?.section("retry_policy").map(retryPolicy) ?? [:]
-    for (group, values) in router?.sectionMap("model_group_retry_policy") ?? [] {
-        let name = configuration.aliases[group.text] ?? group.text
-        if !deployments.contains(where: { $0.modelGroup == name }) {
-            report.error(group.place, groups.unknown(group))
+    configuration.allowedFailsPolicy = router?.section("allowed_fails_policy").map(allowedFailsPolicy) ?? [:]
+    configuration.tagFilteringMatchAny =
+        router?.boolean("tag_filtering_match_any") ?? configuration.tagFilteringMatchAny
+    let aliases = configuration.aliases
+    func byGroup<Value>(
+        _ key: String, of section: Values?, _ make: (Values, inout Report) -> Value
+    ) -> [String: Value] {
+        var table: [String: Value] = [:]
+        for (group, values) in section?.sectionMap(key) ?? [] {
+            let name = aliases[group.text] ?? group.text
+            if !deployments.contains(where: { $0.modelGroup == name }) {
+                report.error(group.place, groups.unknown(group))
+            }
+            table[name] = make(values, &report)
         }
-        configuration.modelGroupRetryPolicies[name] = retryPolicy(values)
+        return table
+    }
+    configuration.modelGroupRetryPolicies = byGroup("model_group_retry_policy", of: router) { values, _ in
+        retryPolicy(values)
+    }
+    configuration.modelGroupAllowedFailsPolicies = byGroup(
+        "model_group_allowed_fails_policy", of: router
+    ) { values, _ in allowedFailsPolicy(values) }
+    configuration.modelGroupLimits = byGroup("model_group_limits", of: junction) { values, report in
+        Limits(
+            tokensPerMinute: values.integer("tpm"), requestsPerMinute: values.integer("rpm"),
+            maxParallelRequests: values.integer("max_parallel_requests"),
+            budget: budget("max_budget", "budget_duration", of: values, report: &report))
+    }
+    configuration.rateLimitWindow =
+        junction?.text("rate_limit_window").flatMap(RateLimitWindow.init) ?? configuration.rateLimitWindow
+    configuration.providerBudgets = providerBudgets(router, deployments: deployments, report: &report)
+    for (index, deployment) in deployments.enumerated() {
+        guard
+            configuration.modelGroupLimits[deployment.modelGroup]?.budget != nil
+                || configuration.providerBudgets[deployment.provider] != nil
+                || deployment.limits.budget != nil,
+            deployment.prices.input == nil || deployment.prices.output == nil
+        else { continue }
+        report.warning(
+            places[index],
+            "What a token costs here is not known, so its calls take nothing from a budget. "
+                + "Give input_cost_per_token and output_cost_per_token.")
     }
 
     let fallbacks = FallbackReader(groups: groups, aliases: configuration.aliases)
@@ -71,6 +109,52 @@ func routerConfiguration(
         "content_policy_fallbacks", router: router, litellm: litellm, report: &report)
     configuration.defaultFallbacks = fallbacks.readDefaults(router: router, litellm: litellm, report: &report)
     return configuration
+}
+
+private func allowedFailsPolicy(_ values: Values) -> [RetryClass: Int] {
+    RetryClass.allCases.reduce(into: [:]) { $0[$1] = values.integer($1.allowedFailsKey) }
+}
+
+/// A budget of dollars in a time; nil: there is none, or half of it is missing.
+func budget(
+    _ dollars: String, _ duration: String, of values: Values, report: inout Report
+) -> BudgetLimit? {
+    switch (values.number(dollars), values.duration(duration)) {
+    case (let limit?, let time?): return BudgetLimit(dollars: limit, duration: time)
+    case (.some, nil):
+        // A value that is there but wrong was reported when it was read.
+        if !report.speaks(of: "\(values.place.path).\(duration)") {
+            report.error(
+                values.place(of: dollars),
+                "Say in what time, as in \(duration): 1d. It begins anew after that.")
+        }
+    case (nil, .some):
+        if !report.speaks(of: "\(values.place.path).\(dollars)") {
+            report.warning(values.place(of: duration), "This has no effect without \(dollars).")
+        }
+    case (nil, nil): break
+    }
+    return nil
+}
+
+private func providerBudgets(
+    _ router: Values?, deployments: [Deployment], report: inout Report
+) -> [String: BudgetLimit] {
+    var budgets: [String: BudgetLimit] = [:]
+    let names = Set(deployments.map(\.provider))
+    for (provider, values) in router?.sectionMap("provider_budget_config") ?? [] {
+        if !names.contains(provider.text) {
+            let nearest = nearestName(to: provider.text, among: names.sorted())
+            report.warning(
+                provider.place,
+                "No deployment has this provider."
+                    + (nearest.map { " Did you mean \($0)?" } ?? ""))
+        }
+        budgets[provider.text] =
+            budget("budget_limit", "time_period", of: values, report: &report)
+            ?? budget("max_budget", "budget_duration", of: values, report: &report)
+    }
+    return budgets
 }
 
 private func retryPolicy(_ values: Values) -> [RetryClass: Int] {

@@ -16,6 +16,9 @@ enum Section: String, CaseIterable {
     case strategyArguments = "routing_strategy_args"
     case groupAlias = "model_group_alias"
     case retryPolicy = "retry_policy"
+    case allowedFailsPolicy = "allowed_fails_policy"
+    case providerBudget = "provider_budget_config"
+    case groupLimits = "model_group_limits"
     case cacheArguments = "cache_kwargs"
     case sharedUsage = "shared_usage"
 
@@ -32,6 +35,8 @@ enum KeyType {
     case number(ClosedRange<Double>)
     /// Seconds, whole or with a fraction; a zero is refused unless `zero` is true.
     case seconds(zero: Bool)
+    /// A number and a unit, as in 30s, 12h, 1d.
+    case timeSpan
     case boolean
     case choice([String])
     case textList
@@ -106,7 +111,8 @@ enum Schema {
     private static let table: [Section: [KeySpec]] = [
         .root: root, .modelEntry: modelEntry, .deployment: deployment, .modelInfo: modelInfo, .router: router,
         .litellm: litellm, .general: general, .junction: junction, .strategyArguments: strategyArguments,
-        .groupAlias: groupAlias, .retryPolicy: retryPolicy, .cacheArguments: cacheArguments,
+        .groupAlias: groupAlias, .retryPolicy: retryPolicy, .allowedFailsPolicy: allowedFailsPolicy,
+        .providerBudget: providerBudget, .groupLimits: groupLimits, .cacheArguments: cacheArguments,
         .sharedUsage: sharedUsage,
     ]
 
@@ -160,6 +166,8 @@ enum Schema {
             KeySpec("tpm", .integer(limit)),
             KeySpec("rpm", .integer(limit)),
             KeySpec("max_parallel_requests", .integer(1...1_000_000)),
+            KeySpec("max_budget", .number(price)),
+            KeySpec("budget_duration", .timeSpan),
             KeySpec("timeout", .seconds(zero: false)),
             KeySpec("stream_timeout", .seconds(zero: false)),
             KeySpec("max_retries", .integer(few)),
@@ -169,6 +177,7 @@ enum Schema {
             KeySpec("weight", .number(0...1_000_000)),
             KeySpec("order", .integer(-1_000_000...1_000_000)),
             KeySpec("tags", .textList),
+            KeySpec("region_name", .text),
             KeySpec("input_cost_per_token", .number(price)),
             KeySpec("output_cost_per_token", .number(price)),
             KeySpec("cache_read_input_token_cost", .number(price)),
@@ -223,11 +232,10 @@ enum Schema {
         + unused(
             "input_cost_per_second", "output_cost_per_second", "input_cost_per_character",
             "output_cost_per_character", "input_cost_per_pixel", "output_cost_per_pixel",
-            "max_budget", "budget_duration",
             "default_api_key_tpm_limit", "default_api_key_rpm_limit", "max_file_size_mb",
             "use_in_pass_through", "use_litellm_proxy", "merge_reasoning_content_in_choices", "model_info",
             "mock_timeout", "mock_tool_calls", "mock_delay", "hf_model_name",
-            "supports_system_message", "configurable_clientside_auth_params", "region_name",
+            "supports_system_message", "configurable_clientside_auth_params",
             "auto_router_config_path", "auto_router_config",
             "auto_router_default_model", "auto_router_embedding_model", "litellm_trace_id", "cache",
             "caching", "dimensions", "encoding_format", "input_type", "use_chat_completions_api",
@@ -262,10 +270,14 @@ enum Schema {
             KeySpec("content_policy_fallbacks", .fallbackList),
             KeySpec("max_fallbacks", .integer(few)),
             KeySpec("allowed_fails", .integer(0...1_000_000)),
+            KeySpec("allowed_fails_policy", .section(.allowedFailsPolicy)),
+            KeySpec("model_group_allowed_fails_policy", .sectionMap(.allowedFailsPolicy)),
+            KeySpec("provider_budget_config", .sectionMap(.providerBudget)),
             KeySpec("cooldown_time", .seconds(zero: true)),
             KeySpec("disable_cooldowns", .boolean),
             KeySpec("model_group_alias", .sectionMap(.groupAlias, shorthand: "model")),
             KeySpec("enable_tag_filtering", .boolean),
+            KeySpec("tag_filtering_match_any", .boolean),
             KeySpec("default_max_parallel_requests", .integer(1...1_000_000)),
             KeySpec("cache_kwargs", .section(.cacheArguments)),
         ]
@@ -276,21 +288,17 @@ enum Schema {
             note: "when to retry follows from the failure and from the provider's own retry-after"
         )
         + unused(
-            "allowed_fails_policy", "model_group_allowed_fails_policy",
-            note: "allowed_fails holds for every kind of failure"
-        )
-        + unused(
             "cache_responses", "caching_groups", "client_ttl",
             note: "Junction keeps no answers"
         )
         + unused(
             "default_litellm_params", "default_priority", "polling_interval",
-            "optional_pre_call_checks", "provider_budget_config", "alerting_config", "assistants_config",
+            "optional_pre_call_checks", "alerting_config", "assistants_config",
             "search_tools", "router_general_settings", "ignore_invalid_deployments", "set_verbose",
             "debug_level", "enable_health_check_routing", "health_check_staleness_threshold",
             "health_check_ignore_transient_errors", "deployment_affinity_ttl_seconds", "guardrail_list",
             "model_list", "model_group_affinity_config", "enable_weighted_failover",
-            "tag_filtering_match_any", "enable_pre_call_checks")
+            "enable_pre_call_checks")
 
     private static let litellm: [KeySpec] =
         [
@@ -363,6 +371,8 @@ enum Schema {
         KeySpec("message_bytes_max", .integer(1024...2_147_483_647)),
         KeySpec("default_deadline", .seconds(zero: false)),
         KeySpec("retry_budget", .number(0...1000)),
+        KeySpec("rate_limit_window", .choice(RateLimitWindow.allCases.map(\.rawValue))),
+        KeySpec("model_group_limits", .sectionMap(.groupLimits)),
         KeySpec("stream_idle_timeout", .seconds(zero: false)),
         KeySpec("connect_timeout", .seconds(zero: false)),
         KeySpec("max_connections_per_host", .integer(1...1_000_000)),
@@ -395,6 +405,26 @@ enum Schema {
 
     private static let retryPolicy = RetryClass.allCases.map { KeySpec($0.key, .integer(few)) }
 
+    private static let allowedFailsPolicy = RetryClass.allCases.map {
+        KeySpec($0.allowedFailsKey, .integer(0...1_000_000))
+    }
+
+    /// The first two are LiteLLM's older names of the others.
+    private static let providerBudget: [KeySpec] = [
+        KeySpec("budget_limit", .number(price)),
+        KeySpec("time_period", .timeSpan),
+        KeySpec("max_budget", .number(price)),
+        KeySpec("budget_duration", .timeSpan),
+    ]
+
+    private static let groupLimits: [KeySpec] = [
+        KeySpec("tpm", .integer(limit)),
+        KeySpec("rpm", .integer(limit)),
+        KeySpec("max_parallel_requests", .integer(1...1_000_000)),
+        KeySpec("max_budget", .number(price)),
+        KeySpec("budget_duration", .timeSpan),
+    ]
+
     private static let groupAlias: [KeySpec] =
         [
             KeySpec("model", .text)
@@ -404,4 +434,6 @@ enum Schema {
 extension RetryClass {
     /// Its key in a retry policy.
     var key: String { rawValue + "Retries" }
+    /// Its key in a policy of allowed failures.
+    var allowedFailsKey: String { rawValue + "AllowedFails" }
 }

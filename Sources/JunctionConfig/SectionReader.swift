@@ -84,6 +84,10 @@ struct SectionReader {
                 }
                 return .duration(.milliseconds(Int64((seconds * 1000).rounded(.up))))
             }
+        case .timeSpan:
+            return scalar(node, path, expecting: "a time with its unit, as in 30s, 15m, 12h, 1d or 1mo") {
+                timeSpan($0).map { .duration($0) }
+            }
         case .boolean:
             return scalar(node, path, expecting: "true or false") {
                 switch $0.lowercased() {
@@ -382,4 +386,21 @@ func hasControlCharacter(_ text: String, allowingLines: Bool = false) -> Bool {
 
 private func short(_ number: Double) -> String {
     Int(exactly: number).map { String($0) } ?? String(number)
+}
+
+/// LiteLLM's form of a time: a whole number and `s`, `m`, `h`, `d`, `w` or `mo`, which is 30 days here.
+private func timeSpan(_ text: String) -> Duration? {
+    let digits = text.prefix { ("0"..."9").contains($0) }
+    guard let count = Int(digits), (1...1_000_000).contains(count) else { return nil }
+    let seconds: Int? =
+        switch text.dropFirst(digits.count) {
+        case "s": 1
+        case "m": 60
+        case "h": 3_600
+        case "d": 86_400
+        case "w": 7 * 86_400
+        case "mo": 30 * 86_400
+        default: nil
+        }
+    return seconds.flatMap { $0 * count <= 1_000_000_000 ? .seconds($0 * count) : nil }
 }

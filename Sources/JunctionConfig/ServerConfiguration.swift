@@ -86,6 +86,11 @@ public struct DeploymentConfiguration: Sendable {
     /// The provider as answers and tables name it.
     public var providerName: String { mock == nil ? provider.name : "mock" }
 
+    /// Puts a model's name in the place of the star in `model`, if there is one.
+    public mutating func fill(star name: String) {
+        model = model.split(separator: "*", omittingEmptySubsequences: false).joined(separator: name)
+    }
+
     /// Where what signs in comes from, fit to be shown.
     var keySource: String {
         apiKey?.source ?? amazon?.accessKeyID.source ?? entra?.clientSecret.source

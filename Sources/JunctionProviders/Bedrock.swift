@@ -1,6 +1,6 @@
 // Amazon Bedrock's Converse API, and its InvokeModel for embeddings. Sources:
-// docs.aws.amazon.com/bedrock/latest/APIReference, botocore's bedrock-runtime model. Bodies in BedrockRequest.swift and BedrockAnswer.swift.
-// Requests without a key are signed by whoever sends them.
+// docs.aws.amazon.com/bedrock/latest/APIReference, botocore's bedrock-runtime model. Bodies in
+// BedrockRequest.swift and BedrockAnswer.swift. Requests without a key are signed by whoever sends them.
 
 /// - Parameter model: a model's id, an inference profile's, or the ARN of either: one segment of the path.
 func bedrockURL(base: String, model: String, operation: String) -> String {

@@ -21,10 +21,7 @@ func readOpenAIEmbeddings(_ json: JSONValue, count: Int, in arena: Arena) throws
         filled += 1
     }
     guard filled == count else { throw .wrongCount }
-    let usage = json["usage"].flatMap { usage in
-        (usage["prompt_tokens"] ?? usage["total_tokens"]).map { TokenUsage(prompt: tokenCount($0)) }
-    }
-    return AnswerPiece(embeddings: response, usage: usage, isLast: true)
+    return AnswerPiece(embeddings: response, usage: json["usage"].flatMap(openAIUsage), isLast: true)
 }
 
 /// Cohere's; where it was asked for other types by `extra_parameters_json`, floats are among them or the

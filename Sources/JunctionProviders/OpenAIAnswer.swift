@@ -19,7 +19,7 @@ func readOpenAIAnswer(_ json: JSONValue, in arena: Arena) throws(AnswerProblem) 
         case "created": response.createdUnixSeconds = value.integer ?? 0
         case "system_fingerprint": if let text = value.text { response.systemFingerprint = arena.text(text) }
         case "choices": try readChoices(value, into: response, in: arena)
-        case "usage": usage = tokenUsage(value)
+        case "usage": usage = openAIUsage(value)
         default: break
         }
     }
@@ -174,8 +174,8 @@ struct OpenAIStream {
                 hasHead = true
             case "created" where !isHeadSent: delta.createdUnixSeconds = value.integer ?? 0
             case "choices": change = try readChoices(value, into: delta, in: arena)
-            case "usage": usage = tokenUsage(value) ?? usage
-            case "x_groq": usage = value["usage"].flatMap(tokenUsage) ?? usage
+            case "usage": usage = openAIUsage(value) ?? usage
+            case "x_groq": usage = value["usage"].flatMap(openAIUsage) ?? usage
             default: break
             }
         }
@@ -356,7 +356,7 @@ private func readBytes(_ json: JSONValue, in arena: Arena) -> ByteView {
 }
 
 /// Nil when there is none, or one that says nothing.
-private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
+func openAIUsage(_ json: JSONValue) -> TokenUsage? {
     guard json.isObject else { return nil }
     var usage = TokenUsage(prompt: 0, completion: 0)
     var total = 0
@@ -372,6 +372,9 @@ private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
             usage.cacheWritten = written.map(tokenCount) ?? 0
         case "completion_tokens_details": usage.reasoning = value["reasoning_tokens"].map(tokenCount) ?? 0
         case "prompt_cache_hit_tokens": usage.cached = tokenCount(value)
+        // OpenRouter; Perplexity, with what it is made of; xAI.
+        case "cost": usage.cost = dollars(value.isObject ? value["total_cost"] : value)
+        case "cost_in_usd_ticks": usage.cost = dollars(value).map { $0 / 1e10 }
         default: break
         }
     }
@@ -380,6 +383,10 @@ private func tokenUsage(_ json: JSONValue) -> TokenUsage? {
         usage.completion += usage.reasoning
     }
     return usage == TokenUsage(prompt: 0, completion: 0) ? nil : usage
+}
+
+private func dollars(_ json: JSONValue?) -> Double? {
+    json?.number.flatMap { (0..<1e9).contains($0) ? $0 : nil }
 }
 
 /// Bounded, so that sums cannot overflow.

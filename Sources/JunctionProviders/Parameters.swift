@@ -1,5 +1,5 @@
-// What of a request not every provider takes, and who does not take it: all of it on this page, as data. What a
-// provider does not take is refused, or dropped where a configuration says so. Sources: the providers'
+// What of a request not every provider takes, and who does not take it: all of it on this page, as data. What
+// a provider does not take is refused, or dropped where a configuration says so. Sources: the providers'
 // references of their chat APIs, docs.litellm.ai/docs/completion/input.
 public import JunctionMessages
 internal import JunctionProtobuf

@@ -122,5 +122,7 @@ struct Board {
         Int32(bitPattern: min(Float(max(0, value)), .greatestFiniteMagnitude).bitPattern)
     }
 
-    private static func value(_ score: Int32) -> Double { Double(Float(bitPattern: UInt32(bitPattern: score))) }
+    private static func value(_ score: Int32) -> Double {
+        Double(Float(bitPattern: UInt32(bitPattern: score)))
+    }
 }

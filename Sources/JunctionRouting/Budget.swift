@@ -16,8 +16,8 @@ public struct BudgetLimit: Sendable, Equatable {
 }
 
 extension TokenPrices {
-    /// What the tokens cost in whole billionths of a dollar, so that what is given back is to the last one what
-    /// was taken; 0 where a price is not known.
+    /// What the tokens cost in whole billionths of a dollar, so that what is given back is to the last one
+    /// what was taken; 0 where a price is not known.
     func billionths(of usage: TokenUsage) -> Int { Int(min(((cost(of: usage) ?? 0) * 1e9).rounded(), 1e17)) }
 }
 
@@ -127,6 +127,9 @@ struct Purses: Sendable {
     func affords(_ cost: Int, now: Instant) -> Bool {
         purses.allSatisfy { $0.affords(cost, now: now) }
     }
+
+    /// US dollars spent from the first of them in its present period, reserved ones included.
+    func spent(now: Instant) -> Double { purses.first?.spent(now: now) ?? 0 }
 
     /// When all of them that cannot pay now are whole again; nil: all can.
     func opens(for cost: Int, now: Instant) -> Instant? {

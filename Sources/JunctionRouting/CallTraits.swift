@@ -61,6 +61,8 @@ public enum Action: Sendable {
     case attempt(Attempt)
     /// End this attempt, and tell `outrun`: another answered first.
     case abandon(attempt: Int)
+    /// Ask the usage store; then tell `reserved`, also when the call is over by then.
+    case reserve(SharedAsk)
     /// Call `timerFired` then, or `cancelled`.
     case wait(until: Instant)
     /// Tell the caller; the call is over.

@@ -70,6 +70,8 @@ public struct RouterConfiguration: Sendable {
     /// Most hedges in the calls of a model group together: this share of its calls in ten seconds, and one
     /// in ten seconds beside.
     public var hedgeBudget = 0.05
+    /// How limits are shared with other instances, over a usage store; nil: they are not.
+    public var sharing: Sharing?
 
     public init(
         deployments: [Deployment], aliases: [String: String] = [:], fallbacks: [String: [String]] = [:],

@@ -37,6 +37,25 @@ struct Health {
     /// Mean seconds to a stream's first content, or a token of a whole answer; 0: none came yet.
     func latency(isStreaming: Bool) -> Double { isStreaming ? secondsToFirstContent : secondsPerToken }
 
+    var latency: SharedLatency {
+        SharedLatency(perToken: secondsPerToken, toFirstContent: secondsToFirstContent)
+    }
+
+    /// What all instances see of its latency: counts for half, and for all where we have seen nothing.
+    mutating func hear(_ latency: SharedLatency) {
+        func mean(_ own: Double, _ others: Double) -> Double {
+            others == 0 ? own : own == 0 ? others : (own + others) / 2
+        }
+        secondsPerToken = mean(secondsPerToken, latency.perToken)
+        secondsToFirstContent = mean(secondsToFirstContent, latency.toFirstContent)
+    }
+
+    /// Another instance was told by the provider to leave it alone.
+    mutating func hear(_ cause: Failure.Kind) {
+        self.cause = cause
+        isJudged = false
+    }
+
     mutating func answered(in time: Duration, completionTokens: Int, isStreaming: Bool) {
         answers += 1
         failuresInARow = 0

@@ -143,7 +143,7 @@ struct Window {
         }
         for period in current - passed + 1...current {
             let first = start(of: period)
-            for place in 0..<width where ring[first + place].requests != 0 || ring[first + place].tokens != 0 {
+            for place in 0..<width where ring[first + place] != Counts() {
                 slots[place].counts -= ring[first + place]
                 ring[first + place] = Counts()
             }

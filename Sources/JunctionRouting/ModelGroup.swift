@@ -127,6 +127,8 @@ final class ModelGroup: Sendable {
         var tailOfFirst = LatencyTail()
         var budget: RetryBudget
         var hedgeBudget: RetryBudget
+        /// What other instances count with us; nil: nobody does.
+        var shared: SharedRooms?
     }
 
     init(
@@ -182,7 +184,13 @@ final class ModelGroup: Sendable {
                 model: TokenModel(lowestLimit: lowestLimit), board: Board(count: ordered.count),
                 strategy: strategy, costScores: ordered.map { Self.costScore(all[$0]) },
                 budget: RetryBudget(share: configuration.retryBudget),
-                hedgeBudget: RetryBudget(share: configuration.hedgeBudget, freeASecond: 0.1)))
+                hedgeBudget: RetryBudget(share: configuration.hedgeBudget, freeASecond: 0.1),
+                shared: configuration.sharing.map { sharing in
+                    SharedRooms(
+                        sharing, modelGroup: name,
+                        rows: ordered.map { SharedRow(name: all[$0].id, all[$0].limits) },
+                        whole: SharedRow(name: "", limits))
+                }))
     }
 
     /// What one token in and one out cost; a deployment of unknown price comes last.
@@ -217,31 +225,57 @@ final class ModelGroup: Sendable {
 
     /// Chooses an open deployment and reserves at it, in one step: all limits are checked and taken here and
     /// nowhere else. nil: none is open, or none answers in the time that is left.
-    func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
-        let picked = withState {
-            state -> (hold: Hold, othersRemain: Bool, expected: Double, slow: Double?)? in
+    ///
+    /// - Parameter ask: set where the usage store may have a room that this instance was not granted yet: then
+    ///   nil means that it is to be asked.
+    func reserve(
+        _ request: PickRequest, now: Instant, random: inout RandomSource, ask: inout SharedAsk?
+    ) -> Pick? {
+        let picked = withState { state -> Picked? in
             state.advance(to: now)
             guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
             let expected = state.model.expected(request.size)
-            guard state.whole.hasRoom(for: expected.total) else { return nil }
+            guard state.wholeHasRoom(for: expected.total) else { return nil }
             guard
-                let (place, spending) = choose(request, expected, &state, now: now, random: &random)
+                let (place, spending) = choose(
+                    request, expected, &state, now: now, random: &random, ask: &ask)
             else { return nil }
-            state.reserve(expected.total, at: place)
-            state.charge(request)
-            let isProbe = state.startProbe(place, now)
-            state.refresh(place, now)
-            let hold = Hold(
-                place: place, tokens: expected, period: state.window.number, spending: spending,
-                isProbe: isProbe)
-            let othersRemain = state.othersRemain(than: place, for: request, expected.total, now: now)
-            let slow = request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil
-            return (hold, othersRemain, pace.expected, slow)
+            let second = state.shared?.take(place, expected.total, cost: cost(place, expected), now: now)
+            return book(place, request, expected, spending, second: second, &state, now)
         }
-        guard let picked else { return nil }
-        return Pick(
+        return picked.map(pick)
+    }
+
+    private struct Picked {
+        var hold: Hold
+        var othersRemain: Bool
+        var expected: Double
+        var slow: Double?
+    }
+
+    /// Counts the call at the place that was chosen for it.
+    private func book(
+        _ place: Int, _ request: PickRequest, _ expected: ExpectedTokens, _ spending: Spending, second: Int?,
+        _ state: inout State, _ now: Instant
+    ) -> Picked {
+        state.reserve(expected.total, at: place)
+        state.charge(request)
+        let isProbe = state.startProbe(place, now)
+        state.refresh(place, now)
+        let hold = Hold(
+            place: place, tokens: expected, period: state.window.number, spending: spending,
+            sharedSecond: second ?? 0, isProbe: isProbe)
+        let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
+        return Picked(
+            hold: hold, othersRemain: state.othersRemain(than: place, for: request, expected.total, now: now),
+            expected: pace.expected,
+            slow: request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil)
+    }
+
+    private func pick(_ picked: Picked) -> Pick {
+        Pick(
             reservation: Reservation(group: self, hold: picked.hold), othersRemain: picked.othersRemain,
             expectedSeconds: picked.expected, slowAfter: picked.slow.map { .seconds($0) })
     }
@@ -249,7 +283,7 @@ final class ModelGroup: Sendable {
     /// An open deployment of the first tier that has one, and the money for the call taken from its budgets.
     private func choose(
         _ request: PickRequest, _ expected: ExpectedTokens, _ state: inout State, now: Instant,
-        random: inout RandomSource
+        random: inout RandomSource, ask: inout SharedAsk?
     ) -> (place: Int, Spending)? {
         for tier in tiers {
             var request = request
@@ -257,13 +291,131 @@ final class ModelGroup: Sendable {
                 from: tier, of: self, for: request, expected, now: now, random: &random)
             {
                 if terms[place].purses.isEmpty { return (place, Spending()) }
-                let cost = terms[place].prices.billionths(of: expected.usage)
-                if let spending = terms[place].purses.reserve(cost, now: now) { return (place, spending) }
+                if let spending = terms[place].purses.reserve(cost(place, expected), now: now) {
+                    return (place, spending)
+                }
                 // From here on every budget is looked at first; then this ends.
                 request.mindsPurses = true
             }
+            if state.shared != nil {
+                ask = question(from: tier, request, expected, &state, now: now, random: &random)
+                if ask != nil { return nil }
+            }
         }
         return nil
+    }
+
+    private func cost(_ place: Int, _ expected: ExpectedTokens) -> Int {
+        terms[place].prices.billionths(of: expected.usage)
+    }
+
+    // MARK: Sharing
+
+    /// What the usage store is asked for a call: the places that it may know room at, in the order in which
+    /// the strategy would choose them. nil: there is none.
+    private func question(
+        from tier: Range<Int>, _ request: PickRequest, _ expected: ExpectedTokens, _ state: inout State,
+        now: Instant, random: inout RandomSource
+    ) -> SharedAsk? {
+        var open = tier.filter { place in
+            state.mayAsk(place, for: request, expected.total, now: now)
+                && terms[place].purses.affords(cost(place, expected), now: now)
+        }
+        if open.isEmpty { return nil }
+        var places: [Int] = []
+        while places.count < SharedAsk.placesMax,
+            let place = state.choose(
+                from: tier, of: self, for: request, expected, now: now, random: &random,
+                isOpen: open.contains)
+        {
+            places.append(place)
+            open.removeAll { $0 == place }
+        }
+        let byUsage = strategy == .usageBased || strategy == .headroom
+        let rooms = state.shared!
+        return SharedAsk(
+            request: rooms.request(
+                expected.total, places: places.map { ($0, cost($0, expected)) }, choosesLeastUsed: byUsage),
+            member: rooms.member, sentAt: now, places: places, expected: expected)
+    }
+
+    /// The store's grant is for this call: it is counted, whatever else has changed. nil: there is none.
+    func take(_ grant: SharedGrant, of ask: SharedAsk, for request: PickRequest, now: Instant) -> Pick {
+        let place = ask.places[grant.candidate]
+        let cost = cost(place, ask.expected)
+        // The store looked at the budgets; our own count follows, as far as it goes.
+        let spending = terms[place].purses.isEmpty ? nil : terms[place].purses.reserve(cost, now: now)
+        return pick(
+            withState { state in
+                state.advance(to: now)
+                state.shared!.take(
+                    grant, at: place, ask.expected.total, cost: cost, epoch: ask.member.epoch,
+                    sentAt: ask.sentAt)
+                return book(
+                    place, request, ask.expected, spending ?? Spending(), second: grant.second, &state, now)
+            })
+    }
+
+    /// The grant came too late for its call.
+    func giveBack(_ grant: SharedGrant, of ask: SharedAsk) {
+        let place = ask.places[grant.candidate]
+        withState { state in
+            state.shared!.giveBack(
+                grant, at: place, ask.expected.total, cost: cost(place, ask.expected), epoch: ask.member.epoch
+            )
+        }
+    }
+
+    /// The store has no room for such a call.
+    func close(_ ask: SharedAsk, for time: Duration?, now: Instant) {
+        withState { $0.shared!.close(ask.places, ask.expected.total, for: time, now: now) }
+    }
+
+    /// The store does not answer, or does not know us. Whether that is news.
+    func part(answersReport: Bool, now: Instant) -> Bool {
+        withState { state in
+            let isNews = state.shared!.part(answersReport: answersReport, now: now)
+            for place in state.places { state.refresh(place, now) }
+            return isNews
+        }
+    }
+
+    /// What is to be said to the store now; nil: nothing yet.
+    func report(now: Instant) -> (SharedReport, StoreMember)? {
+        withState { state in
+            guard state.shared != nil else { return nil }
+            state.advance(to: now)
+            let (slots, health) = (state.slots, state.health)
+            let changed = state.shared!.places.map { ($0.hasNewCooldown, $0.hasNewLatency) }
+            return state.shared!.report(inFlight: { slots[$0].inFlight }, now: now) { place, entry in
+                if changed[place].0, slots[place].coolingUntil > now {
+                    entry.cooldown = SharedCooldown(
+                        left: slots[place].coolingUntil - now, cause: health[place].cause)
+                }
+                if changed[place].1 { entry.latency = health[place].latency }
+            }
+        }
+    }
+
+    /// The store answers a report. Whether we are together now and were not before.
+    func learn(_ news: SharedNews, to report: SharedReport, sentAt: Instant, now: Instant) -> Bool {
+        withState { state in
+            state.advance(to: now)
+            let wasTogether = state.shared!.isTogether
+            let changed = state.shared!.places.map(\.hasNewLatency)
+            state.shared!.learn(news, to: report, sentAt: sentAt, now: now)
+            for (place, entry) in news.entries.enumerated() {
+                if let cooldown = entry.cooldown { state.hear(cooldown, at: place, now) }
+                if !changed[place] { state.health[place].hear(entry.latency) }
+                state.refresh(place, now)
+            }
+            return state.shared!.isTogether && !wasTogether
+        }
+    }
+
+    /// The last word to the store; nil: it does not hear us.
+    func farewell() -> (SharedReport, StoreMember)? {
+        withState { $0.shared?.farewell { _, _ in } }
     }
 
     /// Whether a deployment is open to the call.
@@ -271,8 +423,11 @@ final class ModelGroup: Sendable {
         withState { state in
             state.advance(to: now)
             let expected = state.model.expected(request.size)
-            return state.affords(request) && state.whole.hasRoom(for: expected.total)
-                && terms.indices.contains { isOpen($0, to: request, expected, state, now: now) }
+            return state.affords(request) && state.wholeHasRoom(for: expected.total)
+                && terms.indices.contains {
+                    isOpen($0, to: request, expected, state, now: now)
+                        || state.mayAsk($0, for: request, expected.total, now: now)
+                }
         }
     }
 
@@ -309,6 +464,9 @@ final class ModelGroup: Sendable {
         withState { state in
             state.advance(to: now)
             state.settle(place, reserved: hold.tokens.total, in: hold.period, used: used.total)
+            state.shared?.settle(
+                place, hold.sharedSecond, tokens: used.total - hold.tokens.total,
+                cost: terms[place].prices.billionths(of: used) - cost(place, hold.tokens), now: now)
             if hold.isProbe { state.endProbe(place) }
             switch end {
             case .answered(let time, let completionTokens, let isStreaming):
@@ -317,6 +475,7 @@ final class ModelGroup: Sendable {
                 guard let time else { break }
                 state.health[place].answered(
                     in: time, completionTokens: completionTokens, isStreaming: isStreaming)
+                state.shared?.noteLatency(place)
                 state.withPace(isStreaming) { $0.answered(in: time.seconds) }
                 state.withTail(isStreaming) { $0.add(time.seconds) }
             case .failed(let failure, let time, let isStreaming):
@@ -374,9 +533,9 @@ final class ModelGroup: Sendable {
     /// Which places a call may use by its tags, where those are looked at, its regions, and what it asks for;
     /// nil: all.
     ///
-    /// A call with tags may use places with one of them (or all of them, where so configured), else, as a call
-    /// without, those tagged "default"; without those a call with tags has none, one without has all. A call
-    /// with regions may use places in one of them.
+    /// A call with tags may use places with one of them (or all of them, where so configured), else, as a
+    /// call without, those tagged "default"; without those a call with tags has none, one without has all. A
+    /// call with regions may use places in one of them.
     func places(tags: [String]?, regions: [String], features: Features) -> [Bool]? {
         let byTags = tags.flatMap(places(matching:))
         let asked = features.intersection(lackedByAny)
@@ -388,8 +547,8 @@ final class ModelGroup: Sendable {
         }
     }
 
-    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can give,
-    /// else all that not all of them can. Empty: nothing does.
+    /// What keeps a call from every deployment that its tags and regions leave it: what none of them can
+    /// give, else all that not all of them can. Empty: nothing does.
     func missing(tags: [String]?, regions: [String], features: Features) -> Features {
         let open = places(tags: tags, regions: regions, features: [])
         let missing = terms.indices.filter { open?[$0] ?? true }.map { lacking[$0].intersection(features) }
@@ -478,12 +637,8 @@ extension ModelGroup.State {
     /// Writes what has changed of a place on the board.
     mutating func refresh(_ place: Int, _ now: Instant) {
         let slot = slots[place]
-        var room = min(slot.tokensLimit &- slot.tokensCounted, tokenAllowances[place].left)
-        if slot.requestsCounted >= slot.requestsLimit || slot.inFlight >= slot.inFlightLimit
-            || requestAllowances[place].left <= 0
-        {
-            room = -1
-        }
+        var room = min(roomByLimits(place, now), tokenAllowances[place].left)
+        if requestAllowances[place].left <= 0 { room = -1 }
         if slot.coolingUntil > now {
             room = -1
             opens(at: slot.coolingUntil)
@@ -507,6 +662,43 @@ extension ModelGroup.State {
         if requestAllowances[place].left != .max { opens(at: requestAllowances[place].until) }
     }
 
+    /// Tokens for which there is room by our own count, or by what the usage store has granted; -1: closed.
+    private mutating func roomByLimits(_ place: Int, _ now: Instant) -> Int {
+        let slot = slots[place]
+        if shared != nil, shared!.isShared(place) {
+            if let at = shared!.roomChangesAt(place, now: now) { opens(at: at) }
+            return shared!.room(place, inFlight: slot.inFlight, inFlightOfAll: whole.inFlight, now: now)
+        }
+        if slot.requestsCounted >= slot.requestsLimit || slot.inFlight >= slot.inFlightLimit { return -1 }
+        return slot.tokensLimit &- slot.tokensCounted
+    }
+
+    /// Whether the limits of the group as a whole let a call pass; where they are shared, a place has room
+    /// only if they do.
+    func wholeHasRoom(for tokens: Int) -> Bool { shared != nil || whole.hasRoom(for: tokens) }
+
+    private func hasRoom(_ place: Int, for tokens: Int, _ now: Instant) -> Bool {
+        guard shared != nil, shared!.isShared(place) else { return slots[place].hasRoom(for: tokens) }
+        return tokens
+            <= shared!.room(
+                place, inFlight: slots[place].inFlight, inFlightOfAll: whole.inFlight, now: now)
+    }
+
+    /// Whether the usage store may have room for the call where we were granted none.
+    func mayAsk(_ place: Int, for request: PickRequest, _ tokens: Int, now: Instant) -> Bool {
+        guard shared != nil, shared!.mayAsk(place, tokens, now: now) else { return false }
+        return isOpen(place, to: request, tokens, hasRoom: true, now: now)
+    }
+
+    /// A cooldown that another instance has told of.
+    mutating func hear(_ cooldown: SharedCooldown, at place: Int, _ now: Instant) {
+        let until = now + cooldown.left
+        // Our own comes back to us; how long that took is no news.
+        guard until > slots[place].coolingUntil + .milliseconds(500) else { return }
+        slots[place].coolingUntil = until
+        health[place].hear(cooldown.cause)
+    }
+
     private mutating func opens(at instant: Instant) {
         nextOpening = min(nextOpening, instant)
         nextTick = min(nextTick, instant)
@@ -514,8 +706,14 @@ extension ModelGroup.State {
 
     /// Whether a place is open to the call, as far as its budgets are not concerned.
     func isOpen(_ place: Int, to request: PickRequest, _ tokens: Int, now: Instant) -> Bool {
+        isOpen(place, to: request, tokens, hasRoom: hasRoom(place, for: tokens, now), now: now)
+    }
+
+    private func isOpen(
+        _ place: Int, to request: PickRequest, _ tokens: Int, hasRoom: Bool, now: Instant
+    ) -> Bool {
         let slot = slots[place]
-        return slot.hasRoom(for: tokens) && tokens <= tokenAllowances[place].left
+        return hasRoom && tokens <= tokenAllowances[place].left
             && requestAllowances[place].left > 0 && allows(place, request)
             && (slot.coolingUntil <= now || request.ignoresJudgement && health[place].isJudged)
     }
@@ -525,7 +723,9 @@ extension ModelGroup.State {
         if let only = request.only, only != place { return false }
         if let matching = request.matching, !matching[place] { return false }
         if let bound = request.windowAbove, windows[place] <= bound { return false }
-        if request.budgetUse == .takesHedge, !slots[place].isHalfFree { return false }
+        if request.budgetUse == .takesHedge, !slots[place].isHalfFree || shared?.isHalfUsed(place) ?? false {
+            return false
+        }
         return !request.excluded.contains(place)
     }
 
@@ -631,6 +831,8 @@ extension ModelGroup.State {
         }
         // A later failure can lengthen a cooldown, not shorten it.
         slots[place].coolingUntil = max(slots[place].coolingUntil, now + time)
+        // What we judge ourselves may be our own fault: others judge for themselves.
+        if !health[place].isJudged { shared?.noteCooldown(place) }
     }
 
     /// Adds to `shortage` why and until when the deployment is closed.
@@ -651,6 +853,12 @@ extension ModelGroup.State {
             window.opens(whole, health.count, for: tokens, now: now))
         if hasRoomAt <= now, slot.inFlight >= slot.inFlightLimit || whole.inFlight >= whole.inFlightLimit {
             hasRoomAt = answered
+        }
+        if shared != nil, shared!.isShared(place) {
+            hasRoomAt =
+                shared!.opensAt(
+                    place, tokens, inFlight: slot.inFlight, inFlightOfAll: whole.inFlight, now: now) ?? now
+            if shared!.isClosed { shortage.outcome = .unavailable }
         }
         if tokens > tokenAllowances[place].left { hasRoomAt = max(hasRoomAt, tokenAllowances[place].until) }
         if requestAllowances[place].left <= 0 { hasRoomAt = max(hasRoomAt, requestAllowances[place].until) }

@@ -43,7 +43,10 @@ struct Allowance: Equatable {
         }
         limit = max(remaining, said.limit ?? 0)
         // What says no more than our own count does need not be kept.
-        guard remaining < room else { return self = Allowance() }
+        guard remaining < room else {
+            self = Allowance()
+            return
+        }
         left = remaining
         let end = now.sinceStart + min(reset, Self.longest)
         until = Instant(Self.grain * Int((end / Self.grain).rounded(.up)))

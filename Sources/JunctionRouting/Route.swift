@@ -3,7 +3,18 @@
 
 /// The state machine of one call. Dropped before its end it gives back what it reserved.
 public struct Route: ~Copyable {
-    private enum Phase { case idle, attempting, backingOff, awaitingReturn, over }
+    private enum Phase { case idle, asking, attempting, backingOff, awaitingReturn, over }
+
+    /// What the usage store is asked, and how to go on when it has no room.
+    private struct Question {
+        enum Sequel { case proceed, moveOn, lastResort(hasWaited: Bool), nothing }
+
+        var number: Int
+        var visit: Int
+        var choice: Choice
+        var only: Int?
+        var sequel: Sequel
+    }
 
     private let router: Router
     private let call: CallTraits
@@ -23,6 +34,9 @@ public struct Route: ~Copyable {
     /// The attempt whose content has reached the caller.
     private var committed: Int?
     private var answered: Int?
+    private var question: Question?
+    private var questions = 0
+    private var sequel = Question.Sequel.proceed
     private var backOffs = 0
     /// What the caller will be told if nothing else helps.
     private var outcome: RouteFailure.Outcome?
@@ -122,15 +136,52 @@ public struct Route: ~Copyable {
         guard first.attempt == attempt, second.attempt == nil, !hasHedged, committed == nil, now < deadline
         else { return .none }
         visit = attempts[attempt].visit
+        sequel = .nothing
         return self.attempt(.besides, now, &random) ?? .none
+    }
+
+    /// The usage store has answered what `reserve` asked.
+    public mutating func reserved(
+        _ ask: SharedAsk, _ answer: StoreAnswer<SharedReply>, now: Instant, random: inout RandomSource
+    ) -> Action {
+        let group = router.groups[ask.modelGroup]
+        let asked = question?.number == ask.number ? question : nil
+        if asked != nil { question = nil }
+        switch answer {
+        case .content(.full(let time)): group.close(ask, for: time, now: now)
+        case .unknownMember, .unavailable: _ = group.part(answersReport: false, now: now)
+        case .content(.granted(let grant)):
+            // A second attempt has no use any more when the first is over or has begun to answer.
+            let isWanted =
+                asked?.choice == .besides
+                ? first.attempt != nil && second.attempt == nil && committed == nil : phase == .asking
+            guard let asked, isWanted, now < deadline, let booking = book(asked, ask, grant, now) else {
+                group.giveBack(grant, of: ask)
+                break
+            }
+            return begin(booking, now)
+        }
+        guard let asked else { return .none }
+        visit = asked.visit
+        if case .nothing = asked.sequel { return .none }
+        guard phase == .asking else { return .none }
+        if now >= deadline { return replyAtLast(now) }
+        switch asked.sequel {
+        case .proceed: return proceed(now, &random)
+        case .moveOn: return attempt(asked.choice, now, &random) ?? moveOn(now, &random)
+        case .lastResort(let hasWaited): return lastResort(now, &random, hasWaited: hasWaited)
+        case .nothing: return .none
+        }
     }
 
     /// The moment that `wait` named has come.
     public mutating func timerFired(now: Instant, random: inout RandomSource) -> Action {
         switch phase {
-        case .idle, .attempting, .over: return .none
+        case .idle, .asking, .attempting, .over: return .none
         case _ where now >= deadline: return replyAtLast(now)
-        case .backingOff: return attempt(.again, now, &random) ?? moveOn(now, &random)
+        case .backingOff:
+            sequel = .moveOn
+            return attempt(.again, now, &random) ?? moveOn(now, &random)
         case .awaitingReturn: return lastResort(now, &random, hasWaited: true)
         }
     }
@@ -158,6 +209,7 @@ public struct Route: ~Copyable {
     /// Tries this target, then the next ones, then what is left when all of them are used up.
     private mutating func proceed(_ now: Instant, _ random: inout RandomSource) -> Action {
         if now >= deadline { return replyAtLast(now) }
+        sequel = .proceed
         return attempt(.elsewhere, now, &random) ?? attemptAgain(now, &random) ?? moveOn(now, &random)
     }
 
@@ -196,6 +248,7 @@ public struct Route: ~Copyable {
     private mutating func lastResort(
         _ now: Instant, _ random: inout RandomSource, hasWaited: Bool = false
     ) -> Action {
+        sequel = .lastResort(hasWaited: hasWaited)
         if let action = attemptAnywhere(.elsewhere, now, &random)
             ?? attemptAnywhere(.whenReturned, now, &random)
         {
@@ -255,12 +308,19 @@ public struct Route: ~Copyable {
     private mutating func attempt(
         _ choice: Choice, only: Int? = nil, _ now: Instant, _ random: inout RandomSource
     ) -> Action? {
-        guard let booking = book(choice, only: only, now, &random) else { return nil }
-        return begin(booking, now)
+        var ask: SharedAsk?
+        if let booking = book(choice, only: only, now, &random, &ask) { return begin(booking, now) }
+        guard var ask else { return nil }
+        questions += 1
+        ask.number = questions
+        ask.modelGroup = target(visit).modelGroup
+        question = Question(number: questions, visit: visit, choice: choice, only: only, sequel: sequel)
+        if choice != .besides { phase = .asking }
+        return .reserve(ask)
     }
 
     private mutating func book(
-        _ choice: Choice, only: Int?, _ now: Instant, _ random: inout RandomSource
+        _ choice: Choice, only: Int?, _ now: Instant, _ random: inout RandomSource, _ ask: inout SharedAsk?
     ) -> Booking? {
         guard var request = request(choice, now), request.timeLeft > .zero else { return nil }
         let target = target(visit)
@@ -273,7 +333,24 @@ public struct Route: ~Copyable {
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
-        guard let pick = group.reserve(request, now: now, random: &random) else { return nil }
+        guard let pick = group.reserve(request, now: now, random: &random, ask: &ask) else { return nil }
+        return booking(consume pick, choice, request)
+    }
+
+    /// The same, by what the usage store has granted.
+    private mutating func book(
+        _ question: Question, _ ask: SharedAsk, _ grant: SharedGrant, _ now: Instant
+    ) -> Booking? {
+        visit = question.visit
+        guard var request = request(question.choice, now), request.timeLeft > .zero else { return nil }
+        request.only = question.only ?? request.only
+        let pick = router.groups[ask.modelGroup].take(grant, of: ask, for: request, now: now)
+        return booking(consume pick, question.choice, request)
+    }
+
+    private func booking(_ pick: consuming Pick, _ choice: Choice, _ request: PickRequest) -> Booking {
+        let target = target(visit)
+        let group = router.groups[target.modelGroup]
         let place = pick.reservation.place
         let deployment = group.terms[place].deployment
         var what = AttemptTarget.deployment(deployment)

@@ -33,6 +33,8 @@ public final class Router: Sendable {
     /// Where each deployment stands: its model group, and its place there.
     let positions: [(group: Int, place: Int)]
     private let names: [String: Int]
+    /// The most specific first.
+    private let wildcards: [Wildcard]
 
     public init(_ configuration: RouterConfiguration) {
         self.configuration = configuration
@@ -65,14 +67,28 @@ public final class Router: Sendable {
         fallbacks = FallbackTable(configuration, groupNames: groups.map(\.name)) { name in
             names[name].map { Self.target($0, groupCount: groups.count, positions) }
         }
+        wildcards = groups.enumerated().compactMap { Wildcard($1.name, modelGroup: $0) }
+            .sorted(by: Wildcard.isMoreSpecific)
         self.groups = groups
         self.positions = positions
         self.names = names
     }
 
     /// The number of the model group that a caller means by a name: its own, an alias, or the id of one of
-    /// its deployments (then only that one is used). nil: nothing has that name.
-    public func modelGroup(named name: String) -> Int? { names[name] }
+    /// its deployments (then only that one is used); else that of the most specific name with a star that
+    /// the name fits. nil: nothing has that name.
+    public func modelGroup(named name: String) -> Int? {
+        names[name] ?? wildcards.first { $0.text(in: name) != nil }?.modelGroup
+    }
+
+    /// What the star stands for in a name that fits only a model group with a star; nil: it is another name.
+    public func wildcardText(in name: String) -> String? {
+        if names[name] != nil { return nil }
+        for wildcard in wildcards {
+            if let text = wildcard.text(in: name) { return text }
+        }
+        return nil
+    }
 
     /// The name of a model group, for `CallTraits.modelGroup` and `AttemptReport.modelGroup` alike.
     public func name(ofModelGroup number: Int) -> String {
@@ -91,6 +107,38 @@ public final class Router: Sendable {
     public func noted(_ limits: RateLimits, deployment: Int, now: Instant) {
         groups[positions[deployment].group].note(limits, from: positions[deployment].place, now: now)
     }
+
+    // MARK: Sharing
+
+    /// What is to be said to the usage store of a model group, by its number; nil: nothing yet.
+    public func report(ofModelGroup group: Int, now: Instant) -> (SharedReport, StoreMember)? {
+        groups[group].report(now: now)
+    }
+
+    /// What the store answered.
+    ///
+    /// - Parameter sentAt: when the report was sent.
+    /// - Returns: whether limits are kept together from now on, and were not before.
+    public func learn(
+        _ news: SharedNews, to report: SharedReport, ofModelGroup group: Int, sentAt: Instant, now: Instant
+    ) -> Bool {
+        groups[group].learn(news, to: report, sentAt: sentAt, now: now)
+    }
+
+    /// The store did not answer a report, or does not know us.
+    ///
+    /// - Returns: whether limits were kept together before.
+    public func part(fromStoreOfModelGroup group: Int, now: Instant) -> Bool {
+        groups[group].part(answersReport: true, now: now)
+    }
+
+    /// The last word to the store of a model group; nil: it does not hear us.
+    public func farewell(ofModelGroup group: Int) -> (SharedReport, StoreMember)? {
+        groups[group].farewell()
+    }
+
+    /// How many model groups there are.
+    public var modelGroupCount: Int { groups.count }
 
     func target(_ number: Int) -> Target { Self.target(number, groupCount: groups.count, positions) }
 

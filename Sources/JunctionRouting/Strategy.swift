@@ -28,11 +28,15 @@ public enum Strategy: String, Sendable, CaseIterable {
 
 extension ModelGroup.State {
     /// Chooses among the deployments of `tier` that are open to the call; nil: none is.
+    ///
+    /// - Parameter isOpen: in the place of what is open by limits and cooldowns.
     mutating func choose(
         from tier: Range<Int>, of group: ModelGroup, for request: PickRequest, _ expected: ExpectedTokens,
-        now: Instant, random: inout RandomSource
+        now: Instant, random: inout RandomSource, isOpen: ((Int) -> Bool)? = nil
     ) -> Int? {
-        if request.takesAll {
+        if let isOpen {
+            for place in tier { board.openOneByOne(place, isOpen: isOpen(place)) }
+        } else if request.takesAll {
             board.openAll()
         } else {
             for place in tier {

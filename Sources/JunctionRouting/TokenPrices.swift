@@ -40,8 +40,10 @@ public struct TokenPrices: Sendable, Equatable {
         self.longPrompt = longPrompt
     }
 
-    /// What the tokens cost, in US dollars; nil when the price of any of them is not known.
+    /// What the tokens cost, in US dollars: what the provider says, else by these prices; nil when the price
+    /// of any of them is not known.
     public func cost(of usage: TokenUsage) -> Double? {
+        if let cost = usage.cost { return cost }
         var sum = 0.0
         let long = longPrompt.flatMap { usage.prompt > $0.bound ? $0 : nil }
         if usage.prompt > 0 {

@@ -14,6 +14,8 @@ public struct TokenUsage: Sendable, Equatable {
     public var reasoning: Int
     /// Whether it is a guess, since the provider has not told.
     public var isEstimated = false
+    /// What the provider says that they cost, in US dollars; nil: it says nothing.
+    public var cost: Double?
 
     /// What counts against a deployment's tokens per minute.
     public var total: Int { prompt + completion }

@@ -7,8 +7,8 @@ import JunctionRPC
 import JunctionRouting
 import JunctionTransport
 
-/// One `Complete`, `Stream` or `Embed` from its request to its status. Confined to its worker's loop. Lives as
-/// long as its RPC holds it as delegate, or an attempt is under way.
+/// One `Complete`, `Stream` or `Embed` from its request to its status. Confined to its worker's loop. Lives
+/// as long as its RPC holds it as delegate, or an attempt is under way.
 final class Call: ServerStreamDelegate {
     private let worker: Worker
     private let rpc: ServerStream
@@ -47,9 +47,17 @@ final class Call: ServerStreamDelegate {
         switch action {
         case .attempt(let attempt): begin(attempt)
         case .abandon(let number): abandon(number)
+        case .reserve(let ask): reserve(ask)
         case .wait(let until): wake(after: until - worker.now)
         case .reply(let failure): end(with: status(of: failure, target: target))
         case .none: break
+        }
+    }
+
+    /// The answer is told also when the call is over by then: what was granted has to go back.
+    private func reserve(_ ask: SharedAsk) {
+        worker.store!.reserve(ask.request, of: ask.member) { [self] answer in
+            perform(route.reserved(ask, answer, now: worker.now, random: &worker.random))
         }
     }
 
@@ -61,7 +69,7 @@ final class Call: ServerStreamDelegate {
 
     private func target(_ deployment: Int?, _ overrideIndex: Int?) -> ProviderTarget {
         if let overrideIndex { return overrides[overrideIndex] }
-        return worker.targets[deployment!]
+        return worker.target(deployment!, askedFor: question.model)
     }
 
     private func abandon(_ number: Int) {

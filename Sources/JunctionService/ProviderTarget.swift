@@ -17,8 +17,10 @@ final class ProviderTarget {
     let adapter: Adapter
     /// What its tokens cost.
     let prices: TokenPrices
-    private let names = Arena()
+    private let names: Arena
     private let model: String
+    /// Whether it cannot be asked itself, since its model's name is not whole.
+    let isTemplate: Bool
     private let options: BodyOptions
     private let door: Door
     /// Nil: the provider is signed in to without tokens that must be fetched.
@@ -31,14 +33,20 @@ final class ProviderTarget {
         case mock(MockSettings)
     }
 
-    init(_ deployment: DeploymentConfiguration, server: ServerConfiguration.Server) throws(TargetError) {
-        id = names.text(deployment.id)
-        provider = names.text(deployment.providerName)
-        modelGroup = names.text(deployment.modelGroup)
+    /// - Parameter template: has the same names, and keeps them when this one is gone.
+    init(
+        _ deployment: DeploymentConfiguration, server: ServerConfiguration.Server,
+        template: ProviderTarget? = nil
+    ) throws(TargetError) {
+        names = template?.names ?? Arena()
+        id = template?.id ?? names.text(deployment.id)
+        provider = template?.provider ?? names.text(deployment.providerName)
+        modelGroup = template?.modelGroup ?? names.text(deployment.modelGroup)
         // A mock speaks OpenAI's wire format whatever it stands in for.
         adapter = deployment.mock == nil ? deployment.provider.adapter : .openAI([])
         prices = deployment.prices
         model = deployment.model
+        isTemplate = model.contains("*")
         options = try BodyOptions(deployment)
         entra = deployment.mock == nil ? deployment.entra : nil
         if let mock = deployment.mock {

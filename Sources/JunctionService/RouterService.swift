@@ -40,7 +40,7 @@ final class RouterService: RouterServiceServer {
             let question = try question()
             try validate(routing, allowedBases: worker.server.allowedAPIBases)
             let model = String(question.model)
-            guard let group = worker.router.modelGroup(named: model) else {
+            guard let group = worker.router.modelGroup(named: model), isWhole(model) else {
                 throw unknownModel(model, field: "\(question.field).model")
             }
             var traits = CallTraits(
@@ -65,6 +65,22 @@ final class RouterService: RouterServiceServer {
         } catch { rpc.finish(error) }
     }
 
+    /// Whether a name that fits a model group with a star leaves a model's name in the star's place.
+    private func isWhole(_ model: String) -> Bool {
+        if model.contains("*") { return false }
+        guard let text = worker.router.wildcardText(in: model) else { return true }
+        return text.utf8.count <= 200 && !text.contains("..") && text.utf8.allSatisfy(isPartOfModelName)
+    }
+
+    private func isPartOfModelName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "-_.:/@+".utf8.contains(byte)
+        }
+    }
+
     // MARK: Fallbacks of the request
 
     private func target(
@@ -76,6 +92,11 @@ final class RouterService: RouterServiceServer {
             let name = String(name)
             guard let group = worker.router.modelGroup(named: name) else {
                 throw unknownModel(name, field: "\(field).model_group")
+            }
+            // The star stands for what was asked for, in fallbacks too.
+            if worker.router.wildcardText(in: name) != nil {
+                throw invalid(
+                    "\(field).model_group", "is no model group's own name: name the one with the star")
             }
             return .modelGroup(group)
         case .override(let override):
@@ -110,6 +131,7 @@ final class RouterService: RouterServiceServer {
         var deployment: DeploymentConfiguration
         if let index {
             deployment = worker.deployments[index]
+            deployment.fill(star: worker.router.wildcardText(in: model) ?? model)
         } else {
             if override.apiKey.isEmpty {
                 throw invalid(

@@ -17,7 +17,13 @@ public final class Server: Sendable {
 
     public init(_ configuration: ServerConfiguration) {
         self.configuration = configuration
-        router = Router(configuration.router)
+        var routing = configuration.router
+        routing.sharing = configuration.sharedUsage.map { shared in
+            Sharing(
+                mode: shared.mode == .exact ? .exact : .leased, name: instanceName(),
+                failsClosed: shared.failClosed)
+        }
+        router = Router(routing)
     }
 
     /// Listens on every loop.
@@ -66,12 +72,23 @@ public final class Server: Sendable {
     }
 }
 
+/// What the other instances know this one by: where it runs, and a number, since a process id comes again.
+private func instanceName() -> String {
+    // Not ProcessInfo's name of the host, which may ask the network.
+    let host = (try? String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8)) ?? "host"
+    let number = UInt32.random(in: 0...UInt32.max)
+    let process = ProcessInfo.processInfo.processIdentifier
+    return "\(host.trimmingCharacters(in: .whitespacesAndNewlines))-\(process)-\(String(number, radix: 16))"
+}
+
 /// What one loop serves with. Confined to it.
 private final class Share {
     private let loop: EventLoop
     private let server: RPCServer
     private let grace: Duration
     private var listener: Listener?
+    /// Of the first loop, where limits are shared.
+    private var exchange: UsageExchange?
     private var signals: [SignalWatch] = []
     private var isEnding = false
     let address: SocketAddress
@@ -96,6 +113,11 @@ private final class Share {
         self.listener = listener
         grace = configuration.server.drainGrace
         address = listener.localAddress
+        if port == nil, let store = worker.store {
+            exchange = UsageExchange(router: router, store: store, loop: loop, now: { worker.now }) { news in
+                try? FileHandle.standardError.write(contentsOf: Data("junction: \(news)\n".utf8))
+            }
+        }
         signals = [SIGTERM, SIGINT].map { signal in loop.onSignal(signal) { [unowned self] in told() } }
     }
 
@@ -110,6 +132,8 @@ private final class Share {
 
     private func end() {
         for signal in signals { signal.close() }
-        loop.stop()
+        guard let exchange else { return loop.stop() }
+        exchange.leave { [loop] in loop.stop() }
+        self.exchange = nil
     }
 }

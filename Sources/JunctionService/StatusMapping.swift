@@ -40,7 +40,8 @@ func status(of failure: RouteFailure, target: (Int?, Int?) -> ProviderTarget) ->
 /// The last column of the table of `RouteFailure`.
 func code(of outcome: RouteFailure.Outcome) -> Status.Code {
     switch outcome {
-    case .badRequest, .contextWindowExceeded, .contentPolicy, .unsupported, .noMatchingDeployment: .invalidArgument
+    case .badRequest, .contextWindowExceeded, .contentPolicy, .unsupported, .noMatchingDeployment:
+        .invalidArgument
     case .unauthenticated: .unauthenticated
     case .limited: .resourceExhausted
     case .unavailable, .providerAuthentication, .streamInterrupted: .unavailable

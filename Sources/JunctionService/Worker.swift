@@ -16,9 +16,14 @@ final class Worker {
     let deployments: [DeploymentConfiguration]
     /// A target a deployment, by the deployment's index in the routing core.
     let targets: [ProviderTarget]
+    /// Targets made for the names that callers have put in the place of a star, by deployment and name.
+    private var wildcardTargets: [WildcardName: ProviderTarget] = [:]
+    private static let wildcardTargetsMax = 256
     /// Memory for one piece of a stream at a time.
     let scratch = Arena()
     let writer: BodyWriter
+    /// Where limits are kept that instances share; nil: this instance is alone.
+    let store: RedisUsageStore?
     var random: RandomSource
     private let origin: ContinuousClock.Instant
     private let json = JSONReader()
@@ -45,6 +50,30 @@ final class Worker {
             targets.append(try ProviderTarget(deployment, server: configuration.server))
         }
         self.targets = targets
+        store = configuration.sharedUsage.map { shared in
+            var random = RandomSource(seed: ~seed)
+            let client = RedisClient(loop: loop, options: RedisOptions(shared.redis)) { random.fraction() }
+            return RedisUsageStore(client: client, namespace: shared.redis.namespace)
+        }
+    }
+
+    /// The target of a deployment for a call that asks for `name`.
+    func target(_ deployment: Int, askedFor name: Text) -> ProviderTarget {
+        let template = targets[deployment]
+        if !template.isTemplate { return template }
+        let name = String(name)
+        let key = WildcardName(deployment: deployment, text: router.wildcardText(in: name) ?? name)
+        if let target = wildcardTargets[key] { return target }
+        var configuration = deployments[deployment]
+        configuration.fill(star: key.text)
+        if configuration.prices == TokenPrices() {
+            let facts = ModelFacts.of(model: configuration.model, provider: configuration.provider.name)
+            configuration.prices = facts?.prices ?? TokenPrices()
+        }
+        let made = try? ProviderTarget(configuration, server: server, template: template)
+        if wildcardTargets.count >= Self.wildcardTargetsMax { wildcardTargets.removeAll() }
+        wildcardTargets[key] = made
+        return made ?? template
     }
 
     /// The time as the routing core counts it.
@@ -67,4 +96,10 @@ final class Worker {
     func giveBack(_ attempt: AttemptInFlight) {
         if idleAttempts.count < Worker.idleAttemptsMax { idleAttempts.append(attempt) }
     }
+}
+
+/// A deployment whose model has a star, and what stands in its place.
+private struct WildcardName: Hashable {
+    let deployment: Int
+    let text: String
 }

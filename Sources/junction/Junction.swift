@@ -47,6 +47,6 @@ struct Junction: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Serve.self, Complete.self, Stream.self, Embed.self, Check.self, Explain.self, Simulate.self,
-            Load.self,
+            SimulateInstances.self, Load.self, Usage.self,
         ])
 }

@@ -262,6 +262,25 @@ def load(
     return json.loads(done.stdout)
 
 
+def h2load(port, path, body, calls, connections, core=None):
+    """Runs nghttp2's load tool, one gRPC call at a time on each connection; returns how long each took, in
+    microseconds, sorted."""
+    with tempfile.NamedTemporaryFile() as file, tempfile.NamedTemporaryFile("r") as log:
+        file.write(body)
+        file.flush()
+        command = [
+            "h2load", "-n", str(calls), "-c", str(connections), "-m", "1", "-d", file.name,
+            "-H", "content-type: application/grpc", "-H", "te: trailers", "--log-file", log.name,
+            f"http://127.0.0.1:{port}{path}",
+        ]  # fmt: skip
+        if core is not None:
+            command = ["taskset", "-c", str(core), *command]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        rows = [line.split("\t") for line in log]
+    assert len(rows) == calls and all(row[1] == "200" for row in rows), done.stdout + done.stderr
+    return sorted(int(row[2]) for row in rows)
+
+
 class OpenCalls(Program):
     """So many calls, each of which has got its first bytes; they stay open until this is stopped."""
 

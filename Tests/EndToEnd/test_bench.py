@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 from programs import ROOT, Junction, Upstream, junction_binary, load
@@ -34,7 +36,10 @@ def test_peers_are_compared(tmp_path):
         assert f"| {peer['name']}" in out
         assert all(value > 0 for key in peer["measures"] for value in peer["measures"][key] if "added" not in key)
     text = page.read_text()
-    assert text.count("<svg") == 6 and "http://" not in text and "https://" not in text
+    plots = re.findall(r"(?s)<svg.*?</svg>", text)
+    assert len(plots) == 6 and "http://" not in text and "https://" not in text
+    for plot in plots:
+        assert len(ElementTree.fromstring(plot).findall("rect")) == 4
 
 
 def test_a_missing_peer_is_named():

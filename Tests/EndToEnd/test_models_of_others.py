@@ -2,6 +2,7 @@
 members that they know, of the types that they know; what goldens let providers answer, they could have."""
 
 import base64
+import inspect
 import json
 import re
 import typing
@@ -182,3 +183,39 @@ def test_bedrocks_answers(converse, name):
     assert text == "".join(delta.get("text", "") for delta in deltas)
     if lines[-1][0] == "exception":
         assert events[-1]["Error"]["Message"] in said
+
+
+@pytest.mark.parametrize("name", goldens("embed"))
+def test_embeddings(name):
+    request, status, body, _ = parts(name)
+    request.pop("truncate", None)  # the caller's, by `extra_parameters_json`
+    answer = json.loads(body)
+    for text in request.get("requests", []):
+        text.pop("truncate", None)
+    provider = name.split("-")[1]
+    if provider in ("openai", "azure", "mistral", "ollama"):
+        openai = pytest.importorskip("openai.types", reason="tools/setup installs it")
+        model = openai.EmbeddingCreateParams
+        assert set(request) - {"output_dimension"} <= set(typing.get_type_hints(model))
+        pydantic.TypeAdapter(model).validate_python(request)
+        if status == 200:
+            for item in answer["data"]:
+                # The package decodes base64 before it makes its models.
+                if isinstance(item["embedding"], str):
+                    item["embedding"] = []
+            openai.CreateEmbeddingResponse.model_validate(answer)
+    elif "cohere" in name:
+        cohere = pytest.importorskip("cohere", reason="tools/setup installs it")
+        taken = inspect.signature(cohere.ClientV2.embed).parameters
+        assert set(request) <= set(taken)
+        pydantic.TypeAdapter(cohere.EmbedInputType).validate_python(request["input_type"])
+        if status == 200:
+            cohere.EmbedByTypeResponse.model_validate(answer)
+    elif provider == "gemini":
+        models = pytest.importorskip("google.genai.types", reason="tools/setup installs it")
+        for text in request["requests"]:
+            models.Content.model_validate(text.pop("content"))
+            assert text.pop("model").startswith("models/")
+            models.EmbedContentConfig.model_validate(text)
+        if status == 200:
+            models.EmbedContentResponse.model_validate(answer)

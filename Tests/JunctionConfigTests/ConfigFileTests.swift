@@ -272,6 +272,58 @@ import Testing
         #expect(router.modelGroupRetryPolicies == ["chat": [.timeout: 0]])
     }
 
+    @Test func limitsBudgetsAndPoliciesAreTaken() throws {
+        let router = try configuration(
+            """
+            model_list:
+              - model_name: chat
+                litellm_params:
+                  model: openai/gpt-4o
+                  api_key: k
+                  max_budget: 1.5
+                  budget_duration: 12h
+                  region_name: eu
+              - model_name: any/*
+                litellm_params: &priced
+                  {model: openai/*, api_key: k, input_cost_per_token: 1, output_cost_per_token: 1}
+              - model_name: rehearsed
+                litellm_params: {<<: *priced, model: openai/gpt-4o, mock_response: Hi}
+            router_settings:
+              model_group_alias: {talk: chat}
+              tag_filtering_match_any: false
+              allowed_fails_policy: {RateLimitErrorAllowedFails: 9}
+              model_group_allowed_fails_policy: {talk: {TimeoutErrorAllowedFails: 0}}
+              provider_budget_config:
+                openai: {budget_limit: 3, time_period: 1d}
+                mock: {max_budget: 4, budget_duration: 1mo}
+            junction_settings:
+              rate_limit_window: sliding
+              model_group_limits:
+                talk: {tpm: 5, rpm: 6, max_parallel_requests: 7, max_budget: 8, budget_duration: 30s}
+            """
+        ).router
+        #expect(
+            router.deployments[0].limits.budget == BudgetLimit(dollars: 1.5, duration: .seconds(43_200)))
+        #expect(router.deployments[0].region == "eu")
+        #expect(router.deployments[0].provider == "openai")
+        #expect(router.deployments[1].modelGroup == "any/*")
+        #expect(!router.tagFilteringMatchAny)
+        #expect(router.allowedFailsPolicy == [.rateLimit: 9])
+        #expect(router.modelGroupAllowedFailsPolicies == ["chat": [.timeout: 0]])
+        #expect(
+            router.providerBudgets == [
+                "openai": BudgetLimit(dollars: 3, duration: .seconds(86_400)),
+                "mock": BudgetLimit(dollars: 4, duration: .seconds(30 * 86_400)),
+            ])
+        #expect(router.rateLimitWindow == .sliding)
+        #expect(
+            router.modelGroupLimits == [
+                "chat": Limits(
+                    tokensPerMinute: 5, requestsPerMinute: 6, maxParallelRequests: 7,
+                    budget: BudgetLimit(dollars: 8, duration: .seconds(30)))
+            ])
+    }
+
     @Test func everyKeyOfTheServerIsTaken() throws {
         let made = try configuration(
             """

@@ -19,6 +19,32 @@ struct AnswerTests {
         #expect(read(body) == "failed: malformedResponse, status 200\n  the provider's answer \(what)\n")
     }
 
+    @Test(
+        arguments: [
+            (#""cost":0.00075"#, 0.00075), (#""cost":{"input_cost":0.1,"total_cost":0.25}"#, 0.25),
+            (#""cost_in_usd_ticks":25000000"#, 0.0025), (#""cost":null"#, nil), (#""cost":-1"#, nil),
+            (#""cost":"free""#, nil), (#""other":1"#, nil),
+        ] as [(String, Double?)])
+    func believesWhatAProviderSaysItCost(member: String, cost: Double?) {
+        let reader = AnswerReader()
+        let arena = Arena()
+        reader.reset(adapter: .openAI([]), isStreaming: false)
+        reader.begin(status: 200)
+        let body = #"{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":1,\#(member)}}"#
+        reader.append(Array(body.utf8).span)
+        reader.end()
+        var usage: TokenUsage?
+        reading: while true {
+            switch reader.next(in: arena) {
+            case .usage(let told): usage = told
+            case .finished, .needsMore, .failed: break reading
+            default: continue
+            }
+        }
+        #expect(usage?.prompt == 1)
+        #expect(usage?.cost == cost)
+    }
+
     @Test(arguments: [
         ("", Failure.Kind.streamCut), ("data: {\"choices\":[{\"delta\":{}}]}\n\n", .streamCut),
         ("data: [DONE]\n\n", .malformedResponse), ("data: nonsense\n\n", .malformedResponse),

@@ -146,4 +146,48 @@ extension Router {
         var after = TestCall(router)
         #expect(after.start(10).deployment == 0)
     }
+
+    /// A class with a number of its own is counted for itself, and cools down with one failure more.
+    @Test(arguments: [
+        (Failure.Kind.timeout, RetryClass.timeout), (.rateLimited, .rateLimit),
+        (.authentication, .authentication), (.badRequest, .badRequest), (.contentPolicy, .contentPolicy),
+        (.serverError, .internalServer), (.connection, .internalServer),
+    ])
+    func aClassMayHaveItsOwnNumberOfAllowedFailures(kind: Failure.Kind, retryClass: RetryClass) {
+        let router = router("a a a") { $0.allowedFailsPolicy = [retryClass: 8] }
+        router.make("d0", fail: kind, times: 8)
+        #expect(router.cooling().isEmpty)
+        router.make("d0", fail: kind)
+        #expect(router.cooling() == [0: at(5)])
+        // Others are judged as ever.
+        let other = kind == .timeout ? Failure.Kind.serverError : .timeout
+        router.make("d1", fail: other, times: 5)
+        #expect(router.cooling() == [0: at(5), 1: at(5)])
+    }
+
+    @Test func aGroupsPolicyStandsInThePlaceOfTheRouters() {
+        let router = router("a a b b") {
+            $0.allowedFailsPolicy = [.timeout: 100]
+            $0.modelGroupAllowedFailsPolicies = ["b": [.timeout: 1]]
+        }
+        router.make("d0", fail: .timeout, times: 20)
+        router.make("d2", fail: .timeout, times: 2)
+        #expect(router.cooling() == [2: at(5)])
+    }
+
+    @Test func aPolicyCountsByTheMinuteAndSparesTheLastUsable() {
+        let router = router("a a") { $0.allowedFailsPolicy = [.internalServer: 2] }
+        router.make("d0", fail: .serverError, times: 2, 59)
+        router.make("d0", fail: .serverError, times: 2, 61)
+        #expect(router.cooling(61).isEmpty)
+        router.make("d0", fail: .serverError, 61)
+        router.make("d1", fail: .serverError, times: 9, 61)
+        #expect(router.cooling(61) == [0: at(66)])
+    }
+
+    @Test func aPolicyDoesNotOutrankTheProvidersWord() {
+        let router = router("a a") { $0.allowedFailsPolicy = [.rateLimit: 100] }
+        router.make("d0", fail: .rateLimited, retryAfter: .seconds(9))
+        #expect(router.cooling() == [0: at(9)])
+    }
 }

@@ -26,7 +26,9 @@ private func text(_ ascii: Int, _ other: Int = 0, maxAnswer: Int? = 0) -> CallSi
         #expect(TokenModel(lowestLimit: nil).expected(text(0, maxAnswer: nil)).completion == 512)
         #expect(TokenModel(lowestLimit: 400).expected(text(0, maxAnswer: nil)).completion == 100)
         var model = TokenModel(lowestLimit: nil)
-        for _ in 0..<100 { model.learn(text(0, maxAnswer: nil), TokenUsage(prompt: 10, completion: 90_000)) }
+        for _ in 0..<100 {
+            model.learn(text(0, maxAnswer: nil), TokenUsage(prompt: 10, completion: 90_000))
+        }
         #expect(model.expected(text(0, maxAnswer: nil)).completion == 8_192)
     }
 
@@ -37,8 +39,8 @@ private func text(_ ascii: Int, _ other: Int = 0, maxAnswer: Int? = 0) -> CallSi
         #expect(model.expected(size).total == 2_000_000_000)
     }
 
-    /// Text that comes to a token in 4.2 ± 0.6 bytes: after two hundred calls nine of ten are reserved enough
-    /// for, and not much more than enough.
+    /// Text that comes to a token in 4.2 ± 0.6 bytes: after two hundred calls nine of ten are reserved
+    /// enough for, and not much more than enough.
     @Test(arguments: [1, 2, 3] as [UInt64]) func theRatioIsLearnt(seed: UInt64) {
         var random = RandomSource(seed: seed)
         var model = TokenModel(lowestLimit: nil)

@@ -29,6 +29,13 @@ struct TokenPricesTests {
         #expect(prices.cost(of: TokenUsage(prompt: 11, completion: 2, cached: 1)) == 112)
     }
 
+    @Test func whatTheProviderSaysItCostIsBelieved() {
+        var usage = TokenUsage(prompt: 10, completion: 3)
+        usage.cost = 0.25
+        #expect(prices.cost(of: usage) == 0.25)
+        #expect(TokenPrices().cost(of: usage) == 0.25)
+    }
+
     @Test func anUnknownPriceMakesNoCost() {
         #expect(TokenPrices().cost(of: TokenUsage(prompt: 1)) == nil)
         #expect(TokenPrices(input: 1).cost(of: TokenUsage(prompt: 1, completion: 1)) == nil)

@@ -1,7 +1,6 @@
-// The configured Redis reaches the client whole, and its going and coming is said once for all loops.
+// The configured Redis reaches the client whole.
 import JunctionConfig
 import JunctionOutbound
-import Synchronization
 import Testing
 
 @testable import JunctionService
@@ -39,22 +38,5 @@ import Testing
         let tls = try #require(options.tls)
         #expect(!tls.verifiesCertificate && !tls.checksHostname)
         #expect(tls.caFile == "ca" && tls.certificateFile == "c" && tls.keyFile == "k")
-    }
-
-    @Test func newsAreToldOnceForAllLoops() {
-        let told = Mutex<[String]>([])
-        let news = RedisNews { text in told.withLock { $0.append(text) } }
-        let gone = RedisClient.State.unavailable(RedisFailure(.unavailable, "nobody listens"))
-        for loop in 0..<3 { news.changed(.ready, onLoop: loop) }
-        for loop in 0..<3 { news.changed(gone, onLoop: loop) }
-        news.changed(gone, onLoop: 1)
-        news.changed(.ready, onLoop: 0)
-        news.changed(.ready, onLoop: 2)
-        #expect(told.withLock(\.count) == 1)
-        news.changed(.ready, onLoop: 1)
-        #expect(
-            told.withLock { $0 } == [
-                "Redis is not there, serving goes on without it: nobody listens", "Redis is back",
-            ])
     }
 }

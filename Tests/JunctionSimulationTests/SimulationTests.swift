@@ -149,7 +149,7 @@ struct SimulationTests {
         let page = result.html(title: "A <title>")
         #expect(page.count { $0 == "\n" } > 20 && page.matches(of: #/<svg /#).count == 3)
         #expect(!page.contains("http") && !page.contains("nan") && !page.contains("<b>&<"))
-        #expect(page.contains("&lt;b>&amp;") && page.contains("A &lt;title>"))
+        #expect(page.contains("&lt;b&gt;&amp;") && page.contains("A &lt;title&gt;"))
     }
 
     /// Every world and every strategy has its line.

@@ -21,7 +21,7 @@ struct ModuleTests {
     }()
 
     /// The modules of the command that are no part of a router, and so stand outside Sources.
-    static let tools: Set = ["JunctionLoad", "JunctionSimulation"]
+    static let tools: Set = ["JunctionLoad", "JunctionReport", "JunctionSimulation"]
 
     /// The modules below Sources/CLibraries: what is not Swift.
     static let cModules: Set<String> = Set(
@@ -53,7 +53,7 @@ struct ModuleTests {
         "Glibc": [
             "JunctionTransport", "JunctionProtobuf", "JunctionOutbound", "JunctionRPC", "JunctionProviders",
         ],
-        "Foundation": ["JunctionLoad", "JunctionService", "JunctionSimulation", "junction"],
+        "Foundation": ["JunctionLoad", "JunctionReport", "JunctionService", "JunctionSimulation", "junction"],
         "Dispatch": ["JunctionService", "junction"],
         "Yams": ["JunctionConfig", "JunctionLoad"],
         "Histogram": ["JunctionLoad"],

@@ -24,6 +24,7 @@ struct File: CustomStringConvertible, Sendable {
     var module: String? {
         let parts = path.split(separator: "/")
         if path.hasPrefix("tools/load/") { return "JunctionLoad" }
+        if path.hasPrefix("tools/report/") { return "JunctionReport" }
         if path.hasPrefix("tools/simulate/") { return "JunctionSimulation" }
         return parts.count > 2 && parts[0] == "Sources" ? String(parts[1]) : nil
     }

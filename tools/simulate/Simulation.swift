@@ -282,6 +282,7 @@ public final class Simulation {
         case .reply(let failure):
             measured.failed(failure.outcome, arrivedAt: call.arrivedAt)
             end(index)
+        case .reserve: preconditionFailure("no simulated router shares its limits")
         case .none: break
         }
     }

@@ -531,6 +531,7 @@ static const char usage[] =
     "upstream: a stand-in for an OpenAI-compatible provider, on 127.0.0.1\n"
     "  --port N               0 (default): any free port; printed as `listening on PORT`\n"
     "  --latency-ms N         before the first byte of each answer (0)\n"
+    "  --latency-spread-ms N  up to so many more, at random (0)\n"
     "  --chunks N             content chunks of a stream (8)\n"
     "  --chunk-interval-ms N  between them, may be a fraction (0: as fast as the peer reads)\n"
     "  --timer-step-us N      timers fire in steps of so many us, many at once (0: each when due)\n"

@@ -23,6 +23,7 @@ bool set_option(const char *name, const char *value) {
     if (!numeric) return false;
     if (strcmp(name, "port") == 0) option.port = (int)number;
     else if (strcmp(name, "latency-ms") == 0) option.latency_ms = (int)number;
+    else if (strcmp(name, "latency-spread-ms") == 0) option.latency_spread_ms = (int)number;
     else if (strcmp(name, "chunks") == 0) option.chunks = (int)number;
     else if (strcmp(name, "chunk-interval-ms") == 0) option.chunk_interval_ms = number;
     else if (strcmp(name, "timer-step-us") == 0) option.timer_step_us = (int)number;
@@ -148,12 +149,14 @@ static bool read_script(plan *p, const char *script, size_t length, model_counts
     return any;
 }
 
-static plan plan_call(const char *script, size_t script_length, const char *model, size_t model_length, bool streaming) {
+static plan plan_call(
+    const char *script, size_t script_length, const char *model, size_t model_length, bool streaming) {
     plan p = {
         .kind = PLAN_ANSWER, .retry_after_s = -1, .latency_us = (int64_t)option.latency_ms * 1000,
         .interval_us = (int64_t)(option.chunk_interval_ms * 1000), .chunks = option.chunks, .cut_after = -1,
         .error_after = -1, .streaming = streaming,
     };
+    if (option.latency_spread_ms) p.latency_us += (int64_t)(draw() * option.latency_spread_ms * 1000);
     model_counts *entry = counts_of(model, model_length);
     entry->calls += 1;
     if (read_script(&p, script, script_length, entry)) return p;

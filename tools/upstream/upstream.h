@@ -45,7 +45,7 @@ typedef struct {
 } plan;
 
 typedef struct {
-    int port, latency_ms, chunks, record, timer_step_us;
+    int port, latency_ms, latency_spread_ms, chunks, record, timer_step_us;
     double chunk_interval_ms, fail_rate, stall_rate, cut_rate;
     int cut_after;  // of streams cut at random; 0: before the first token
     uint64_t seed;

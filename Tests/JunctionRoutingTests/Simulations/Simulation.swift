@@ -174,6 +174,7 @@ final class Simulation {
         case .reply(let failure):
             call.end = .failed(failure)
             judge(call, failure, now)
+        case .reserve: preconditionFailure("no simulated router shares its limits")
         case .none: precondition(call.end != nil || !call.underWay.isEmpty, "nothing to do")
         }
     }
