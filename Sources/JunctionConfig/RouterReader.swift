@@ -85,8 +85,9 @@ func routerConfiguration(
             maxParallelRequests: values.integer("max_parallel_requests"),
             budget: budget("max_budget", "budget_duration", of: values, report: &report))
     }
+    // In simulation the better one: tools/simulate/strategies.md, rate_limit_window.
     configuration.rateLimitWindow =
-        junction?.text("rate_limit_window").flatMap(RateLimitWindow.init) ?? configuration.rateLimitWindow
+        junction?.text("rate_limit_window").flatMap(RateLimitWindow.init) ?? .sliding
     configuration.providerBudgets = providerBudgets(router, deployments: deployments, report: &report)
     for (index, deployment) in deployments.enumerated() {
         guard

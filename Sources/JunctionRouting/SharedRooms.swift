@@ -311,8 +311,8 @@ struct SharedRooms {
         return current
     }
 
-    /// Takes what the store granted to one call. Whether its place in flight is ours: not, when we have joined
-    /// anew since it was granted.
+    /// Takes what the store granted to one call. Its place in flight is not ours when we have joined anew
+    /// since.
     mutating func take(
         _ grant: SharedGrant, at place: Int, _ tokens: Int, cost: Int, epoch: Int, sentAt: Instant
     ) {
@@ -430,12 +430,15 @@ struct SharedRooms {
             isWaiting = true
             return (report, member)
         case .together:
-            guard hasSomethingToSay(inFlight) || now - reportedAt >= StoreMember.heartbeat else { return nil }
+            guard hasSomethingToSay(inFlight, now) || now - reportedAt >= StoreMember.heartbeat else {
+                return nil
+            }
             let seconds = max(0.05, (now - reportedAt).seconds)
+            let isUsed = places.map { $0.taken.requests > 0 }
             for place in places.indices { places[place].learnDemand(over: seconds) }
             var report = freshReport(tell)
             for place in report.entries.indices {
-                report.entries[place].wanted = wanted(place)
+                if isUsed[place] { report.entries[place].wanted = wanted(place) }
                 guard countsParallel(place) else { continue }
                 let spare = isExact ? 0 : report.entries[place].wanted.parallel
                 let free = places[place].permits - inFlight(place)
@@ -449,11 +452,13 @@ struct SharedRooms {
         }
     }
 
-    private func hasSomethingToSay(_ inFlight: (Int) -> Int) -> Bool {
+    private func hasSomethingToSay(_ inFlight: (Int) -> Int, _ now: Instant) -> Bool {
         for (place, its) in places.enumerated() {
             if !its.corrections.isEmpty || its.hasNewCooldown || !isExact && its.taken.requests > 0 {
                 return true
             }
+            // The others may give something back.
+            if its.closedUntil > now { return true }
             if place < places.count - 1, its.permits > inFlight(place) { return true }
         }
         return false
@@ -553,7 +558,8 @@ struct SharedRooms {
         }
     }
 
-    /// The store does not answer, or does not know us: we go on alone, and join anew. Whether we were together.
+    /// The store does not answer, or does not know us: we go on alone, and join anew. Whether we were
+    /// together.
     mutating func part(answersReport: Bool, now: Instant) -> Bool {
         if answersReport {
             isWaiting = false

@@ -1,5 +1,5 @@
-// Keeps a router and its usage store in step: sends each model group's reports when they are due, hands it the
-// news, and says when the store is gone and when it is back. Decides nothing of limits.
+// Keeps a router and its usage store in step: sends each model group's reports when they are due, hands it
+// the news, and says when the store is gone and when it is back. Decides nothing of limits.
 import JunctionRouting
 import JunctionTransport
 

@@ -10,8 +10,8 @@ struct Usage: ParsableCommand {
         discussion: """
             Example:
               junction usage --config router_config.yaml
-            Tokens and requests of the last 60 seconds, reserved ones and blocks taken ahead included; requests
-            under way; cooldowns; and which instances share the limits.
+            Tokens and requests of the last 60 seconds, reserved ones and blocks taken ahead included;
+            requests under way; cooldowns; and which instances share the limits.
             Exit code 1 when the configuration has an error or names no Redis, or Redis does not answer.
             """)
 

@@ -76,17 +76,17 @@ private func read(
         adapter: adapters[Int(mode >> 4) % adapters.count], isStreaming: mode & 1 == 1,
         embeddingCount: embeddingCount)
     reader.begin(status: statuses[Int(mode >> 1) % statuses.count])
+    for field in ["retry-after", "x-amzn-errortype"] {
+        reader.header(name: Array(field.utf8).span, value: [UInt8](body.prefix(40)).span)
+    }
     var said: [UInt8] = []
     var at = 0
     while at < body.count {
         let piece = Array(body[at..<min(body.count, at + pieceSize)])
-        reader.header(name: Array("retry-after".utf8).span, value: piece.span)
-        reader.header(name: Array("x-amzn-errortype".utf8).span, value: [UInt8](body.prefix(40)).span)
         reader.append(piece.span)
         take(&said)
         at += pieceSize
     }
-    reader.header(name: Array("retry-after".utf8).span, value: [UInt8](body.prefix(40)).span)
     reader.end()
     take(&said)
     arena.reset()

@@ -60,7 +60,7 @@ import Testing
         let admitted = (0..<100).count { _ in cluster.call(0).attempt != nil }
         #expect(admitted == 45, "nine tenths of half of the limit")
         cluster.isGone = false
-        cluster.pass(.seconds(1))
+        cluster.pass(.seconds(3))
         #expect(cluster.used.requests == 45)
     }
 

@@ -294,7 +294,7 @@ import Testing
 
     // MARK: Alike
 
-    @Test(arguments: [UInt64.random(in: 0...999_999), 7]) func bothSayTheSame(seed: UInt64) {
+    @Test(arguments: [7, 8] as [UInt64]) func bothSayTheSame(seed: UInt64) {
         let stores = StoreKind.allCases.map(StoreUnderTest.init)
         var random = RandomSource(seed: seed)
         var epochs = ["anna": 0, "bert": 0, "carl": 0]

@@ -31,7 +31,9 @@ class Router:
         mock = {"model": "openai/idle", "mock_response": "word " * 50, "mock_tokens_per_second": 0.05}
         models += [upstream.deployment("idle", IDLE), {"model_name": "mock", "litellm_params": mock}]
         settings = {"timeout": 7200, "stream_timeout": 7200}
-        self.program = programs.Junction(models, settings, threads=threads, core=core)
+        self.program = programs.Junction(
+            models, settings, {"stream_idle_timeout": 7200}, threads=threads, core=core
+        )
         self.port, self.pid = self.program.port, self.program.pid
         asked = stubs.complete_request(peers.MODEL, peers.PROMPT, temperature=0.7, max_tokens=256)
         caller = stubs.Caller(self.program.address)

@@ -125,5 +125,47 @@ public func comparisonTable(seed: UInt64, scale: Double = 1) throws -> String {
             text += " | \(result.tokensOverLimit) |\n"
         }
     }
+    return text + (try windowTable(seed: seed, scale: scale))
+}
+
+/// The two ways in which the router can count a minute, before providers that count it in their own ways.
+private func windowTable(seed: UInt64, scale: Double) throws -> String {
+    var text = """
+
+        ## rate_limit_window
+
+        One deployment with room for ten calls a second, asked for twenty in an hour, one attempt a call: how
+        much of the provider's limit is used, and how many requests it refuses with a 429, by how router and
+        provider count a minute. *Offset*: the provider's minutes begin 30 seconds after the router's.
+
+        | provider | router | limit used | refused |
+        |---|---|---|---|
+
+        """
+    let worlds: [(String, ProviderWindow, Double)] = [
+        ("fixed", .fixed, 0), ("fixed, offset", .fixed, 30), ("sliding", .sliding, 0), ("bucket", .bucket, 0),
+    ]
+    for (name, window, offset) in worlds {
+        for ours in RateLimitWindow.allCases {
+            var configuration = RouterConfiguration(
+                deployments: [
+                    Deployment(id: "d", modelGroup: "m", requestsPerMinute: Int(600 * scale))
+                ], numRetries: 0)
+            configuration.rateLimitWindow = ours
+            var scenario = Scenario()
+            scenario.provider.window = window
+            scenario.provider.minuteOffset = offset
+            var caller = CallerBehaviour()
+            caller.rate = 20 * scale
+            caller.deadline = 30
+            let result = try Simulation(
+                configuration, scenario: scenario, calls: .callers([caller], seconds: 3_600), seed: seed
+            ).run()
+            let refused = result.deployments[0].refused
+            let used = Double(result.answered) / (36_000 * scale)
+            text += "| \(name) | `\(ours.rawValue)` | \(String(format: "%.1f %%", used * 100))"
+            text += " | \(refused) |\n"
+        }
+    }
     return text
 }

@@ -67,6 +67,16 @@ public struct Outage: Sendable, Equatable {
     }
 }
 
+/// How a provider counts the minute of its limits.
+public enum ProviderWindow: String, Sendable, CaseIterable {
+    /// Minutes that begin at the same time for all.
+    case fixed
+    /// The last 60 seconds.
+    case sliding
+    /// A bucket that holds a minute's worth and is filled again bit by bit.
+    case bucket
+}
+
 /// How the provider behind one deployment behaves.
 public struct ProviderBehaviour: Sendable, Equatable {
     /// Seconds to the first token.
@@ -79,6 +89,8 @@ public struct ProviderBehaviour: Sendable, Equatable {
     public var maxParallelRequests: Int?
     /// Whether a 429 says when to come back.
     public var saysRetryAfter = true
+    /// How the provider counts its own minute.
+    public var window = ProviderWindow.fixed
     /// Seconds by which the provider's minutes start after the router's.
     public var minuteOffset = 0.0
     /// Shares of the requests that fail, are never answered, or break off.

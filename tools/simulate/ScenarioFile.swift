@@ -108,7 +108,7 @@ private struct ScenarioReader {
         var provider = otherwise
         let keys = [
             "first_token", "per_token", "tpm", "rpm", "max_parallel_requests", "retry_after",
-            "minute_offset", "failure_rate", "failure", "hang_rate", "cut_rate", "slow_start", "outages",
+            "window", "minute_offset", "failure_rate", "failure", "hang_rate", "cut_rate", "slow_start", "outages",
         ]
         each(node, path, keys) { reader, key, node, path in
             switch key {
@@ -120,6 +120,10 @@ private struct ScenarioReader {
                 provider.maxParallelRequests = reader.number(node, path, 0...1e9).map { Int($0) }
             case "retry_after":
                 provider.saysRetryAfter = reader.choice(node, path, ["true": true, "false": false]) ?? true
+            case "window":
+                let windows = Dictionary(
+                    uniqueKeysWithValues: ProviderWindow.allCases.map { ($0.rawValue, $0) })
+                provider.window = reader.choice(node, path, windows) ?? .fixed
             case "minute_offset": provider.minuteOffset = reader.number(node, path, 0...60) ?? 0
             case "failure_rate": provider.failureRate = reader.number(node, path, 0...1) ?? 0
             case "failure": provider.failure = reader.choice(node, path, failures) ?? .serverError

@@ -34,7 +34,7 @@ public struct SharedResult: Sendable {
         /// The most in any 60 seconds.
         public var mostTokens = 0
         public var mostRequests = 0
-        /// From the second minute on, as a share of the limit.
+        /// In 60 seconds, on average over all such from the start on, as a share of the limit.
         public var tokensUsed: Double?
         public var requestsUsed: Double?
         /// The most in flight at a time.
@@ -133,7 +133,9 @@ public final class SharedSimulation {
 
     public func run() -> SharedResult {
         plan(0.5, .arrives)
-        for instance in routers.indices { plan(Double(instance) * 0.05 / Double(routers.count), .exchanges(instance)) }
+        for instance in routers.indices {
+            plan(Double(instance) * 0.05 / Double(routers.count), .exchanges(instance))
+        }
         for loss in scenario.losses { plan(loss, .loses) }
         while let (at, event) = pop() {
             clock.now = at
@@ -250,14 +252,16 @@ public final class SharedSimulation {
             its.mostTokens = max(its.mostTokens, tokens)
             its.mostRequests = max(its.mostRequests, last - first + 1)
         }
-        // The first minute is cheap: nothing had been used before. Whole turns of the window follow.
-        let turns = ((scenario.seconds - 62) / 62).rounded(.down)
-        let later = admitted.filter { $0.at >= 62 && $0.at < 62 + turns * 62 }
-        let minutes = turns * 62 / 60
-        its.tokensUsed = its.tokensLimit.map {
-            Double(later.reduce(0) { $0 + $1.tokens }) / (Double($0) * minutes)
+        // Each admission lies in 60 seconds' worth of windows, but for those cut off at the ends.
+        func mean(_ weight: (Admission) -> Double) -> Double {
+            let sum = admitted.reduce(0) { sum, admission in
+                let time = min(scenario.seconds, admission.at + 60) - max(60, admission.at)
+                return sum + weight(admission) * max(0, time)
+            }
+            return sum / (scenario.seconds - 60)
         }
-        its.requestsUsed = its.requestsLimit.map { Double(later.count) / (Double($0) * minutes) }
+        its.tokensUsed = its.tokensLimit.map { mean { Double($0.tokens) } / Double($0) }
+        its.requestsUsed = its.requestsLimit.map { mean { _ in 1 } / Double($0) }
     }
 
     // MARK: Time
@@ -305,7 +309,8 @@ extension SharedResult {
 
     public func text() -> String {
         var lines = [
-            "\(calls) calls in \(seconds) s: \(admitted) admitted, \(failed) failed otherwise than for a limit",
+            "\(calls) calls in \(seconds) s: \(admitted) admitted, "
+                + "\(failed) failed otherwise than for a limit",
             "\(waited) waited for the store (\(percent(Double(waited) / Double(max(1, calls)))))",
             "store: \(perSecond(reservations)) reservations/s, \(perSecond(reports)) reports/s",
         ]

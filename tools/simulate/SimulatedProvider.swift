@@ -32,6 +32,10 @@ struct SimulatedProvider {
     private let offset: Int
     private let outages: [(from: Int, until: Int, failure: Failure.Kind, share: Double)]
     private var inFlight = 0
+    /// What was let in of late, where that is counted by the moment.
+    private var recent: [(at: Int, tokens: Int)] = []
+    /// What a bucket holds, and since when.
+    private var bucket: (tokens: Double, requests: Double, at: Int) = (.infinity, .infinity, 0)
     private var minuteNow = -1
     private var requestsLetIn = 0
     private var isOver = false
@@ -74,14 +78,15 @@ struct SimulatedProvider {
             return failure(outage.failure, now)
         }
         let wanted = prompt + completion
-        if requestsLetIn >= requestsLimit || wanted > tokensLimit - tokensByMinute[minuteNow] {
-            return refuse(until: minuteEnd, now)
-        }
+        if let until = full(for: wanted, now) { return refuse(until: until, now) }
         if inFlight >= parallelLimit { return refuse(until: now + second, now) }
         if behaviour.failureRate > 0, random.fraction() < behaviour.failureRate {
             return failure(behaviour.failure, now)
         }
         requestsLetIn += 1
+        if behaviour.window == .sliding { recent.append((now, wanted)) }
+        bucket.tokens -= Double(wanted)
+        bucket.requests -= 1
         inFlight += 1
         tokensByMinute[minuteNow] += wanted
         return answer(completion: completion, now, &random)
@@ -117,6 +122,29 @@ struct SimulatedProvider {
             }
         }
         return answer
+    }
+
+    /// When there is room for a request; nil: now.
+    private mutating func full(for wanted: Int, _ now: Int) -> Int? {
+        switch behaviour.window {
+        case .fixed:
+            return requestsLetIn >= requestsLimit || wanted > tokensLimit - tokensByMinute[minuteNow]
+                ? minuteEnd : nil
+        case .sliding:
+            recent.removeAll { $0.at <= now - minute }
+            let used = recent.reduce(0) { $0 + $1.tokens }
+            if recent.count < requestsLimit, wanted <= tokensLimit - used { return nil }
+            return (recent.first?.at ?? now) + minute
+        case .bucket:
+            let minutes = Double(now - bucket.at) / Double(minute)
+            bucket.tokens = min(Double(tokensLimit), bucket.tokens + minutes * Double(tokensLimit))
+            bucket.requests = min(Double(requestsLimit), bucket.requests + minutes * Double(requestsLimit))
+            bucket.at = now
+            let missing = max(
+                (Double(wanted) - bucket.tokens) / Double(tokensLimit),
+                (1 - bucket.requests) / Double(requestsLimit))
+            return missing <= 0 ? nil : now + Int(missing * Double(minute)) + 1
+        }
     }
 
     private func failure(_ kind: Failure.Kind, _ now: Int) -> Answer {
