@@ -57,8 +57,15 @@ public struct Text: FieldElement {
 
     /// How many of its bytes are not ASCII.
     public var countOfNonASCII: Int {
+        let bytes = UnsafeRawBufferPointer(start: pointer, count: count)
         var sum = 0
-        for index in 0..<count { sum &+= Int(UInt8(bitPattern: pointer[index]) >> 7) }
+        var at = 0
+        while at + 8 <= count {
+            let word = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            sum &+= (word & 0x8080_8080_8080_8080).nonzeroBitCount
+            at += 8
+        }
+        for byte in bytes[at...] { sum &+= Int(byte >> 7) }
         return sum
     }
 

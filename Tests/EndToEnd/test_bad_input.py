@@ -505,17 +505,6 @@ def test_frames_that_move_nothing_are_enough_at_some_point(router, caller, frame
     assert caller.complete().choices
 
 
-def test_pings_between_messages_are_no_nuisance(router, upstream):
-    """Clients that measure the line ping with each piece that comes."""
-    with Connection(router.port) as connection:
-        for _ in range(60):
-            id = connection.open(stubs.STREAM, stubs.framed(stubs.stream_request("chunks-20")))
-            for _ in range(20):
-                connection.ping()
-            assert connection.finish(id).headers()["grpc-status"] == "0"
-        assert connection.goaway is None
-
-
 def test_a_message_that_grows_when_it_is_decoded(connection, upstream):
     """Two bytes a message on the wire, a hundred and more in memory."""
     before = upstream.stats()["calls"]

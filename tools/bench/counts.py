@@ -1,5 +1,6 @@
-"""Counts what a call and a streamed chunk cost: instructions in user code, and allocations, by callgrind. Unlike
-times these are the same on a busy machine. Fails when one is dearer than counts.json says, by more than 5 %."""
+"""Counts what a call and a streamed chunk cost: instructions in user code, and allocations, by callgrind.
+Unlike times these are the same on a busy machine. Fails when one is dearer than counts.json says by more than
+5 %."""
 
 import argparse
 import json
@@ -71,8 +72,12 @@ class Profile:
 def dump(pid, folder):
     before = set(folder.glob("out.*"))
     subprocess.run(["callgrind_control", "--dump", str(pid)], check=True, capture_output=True)
-    wanted = lambda: [path for path in set(folder.glob("out.*")) - before if "totals:" in path.read_text(errors="replace")]  # noqa: E731
-    return programs.eventually(wanted, "callgrind writes its counts", 60)[0]
+
+    def written():
+        fresh = set(folder.glob("out.*")) - before
+        return [path for path in fresh if "totals:" in path.read_text(errors="replace")]
+
+    return programs.eventually(written, "callgrind writes its counts", 60)[0]
 
 
 def count(binary):
