@@ -1,5 +1,6 @@
 // The door of the module: the text of a configuration file and an environment in, a configuration and what is
 // wrong with the file out. Opens no file and reads no environment of its own.
+import JunctionRouting
 
 /// Reads a LiteLLM `router_config.yaml`.
 public enum ConfigFile {
@@ -50,11 +51,22 @@ public enum ConfigFile {
             deployments: deployments.routed, router: router, litellm: litellm, junction: junction,
             groups: groups, places: deployments.places, report: &report)
         routing.defaultDeadline = server.defaultDeadline
-        routing.retryBudget = junction?.number("retry_budget") ?? routing.retryBudget
+        if let junction { readCalls(junction, into: &routing) }
         var configuration = ServerConfiguration(
             server: server, deployments: deployments.called, router: routing)
         configuration.sharedUsage = sharedUsage(router: router, junction: junction, report: &report)
         return configuration
+    }
+
+    /// What becomes of single calls.
+    private static func readCalls(_ values: Values, into routing: inout RouterConfiguration) {
+        routing.retryBudget = values.number("retry_budget") ?? routing.retryBudget
+        routing.hedging = Hedging(
+            isEnabled: values.boolean("hedging") ?? false, delay: values.duration("hedge_delay"))
+        routing.hedgeBudget = values.number("hedge_budget") ?? routing.hedgeBudget
+        routing.rescuesStreams = values.text("stream_rescue") == "continue"
+        routing.queueTimeout = values.duration("queue_timeout") ?? routing.queueTimeout
+        routing.queueSize = values.integer("queue_size") ?? routing.queueSize
     }
 
     private static func server(_ values: Values?, report: inout Report) -> ServerConfiguration.Server {

@@ -249,6 +249,10 @@ struct DeploymentReader {
     ) -> Deployment {
         let info = entry.section("model_info")
         var deployment = Deployment(id: configuration.id, modelGroup: configuration.modelGroup)
+        deployment.continuesText =
+            configuration.mock == nil
+            && configuration.provider.adapter.continuesText(
+                base: configuration.apiBase, model: configuration.model)
         deployment.tokensPerMinute = limit("tpm", entry: entry, params: params, report: &report)
         deployment.requestsPerMinute = limit("rpm", entry: entry, params: params, report: &report)
         deployment.maxParallelRequests = params.integer("max_parallel_requests") ?? maxParallelRequests

@@ -14,10 +14,12 @@ extension BodyWriter {
     func writeAnthropic(
         _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, options: BodyOptions
     ) throws(Failure) {
-        let thinking = try claudeThinking(completion, model: model)
+        // What is gone on with cannot be thought about first.
+        let thinking = continuation == nil ? try claudeThinking(completion, model: model) : .off
         member("model")
         writer.string(model)
-        integer("max_tokens", completion.maxTokens.map(Int.init) ?? maxTokensDefault + thinking.tokens)
+        integer(
+            "max_tokens", maxTokens(of: completion).map(Int.init) ?? maxTokensDefault + thinking.tokens)
         try writeSystem(completion.messages)
         member("messages")
         try writeTurns(completion.messages)
@@ -114,6 +116,13 @@ extension BodyWriter {
             case .unspecified, .unrecognized:
                 throw wrong("completion.messages[\(index)].role", "is not one that providers have")
             }
+        }
+        if let continuation {
+            turns.side = .assistant
+            turns.block()
+            writer.raw(#"{"type":"text","text":"#)
+            writer.string(continuation.text)
+            writer.raw("}")
         }
         turns.end()
     }

@@ -33,6 +33,8 @@ public final class BodyWriter {
     /// The members so far of the object that is open, and the objects that were.
     var innerWritten: [StaticString] = []
     var merged: [StaticString] = []
+    /// What the answer goes on with.
+    private(set) var continuation: Continuation?
 
     /// - Parameter json: reads the JSON that callers send as text; shared by whoever runs on the thread.
     public init(json reader: JSONReader = JSONReader()) { self.reader = reader }
@@ -42,12 +44,14 @@ public final class BodyWriter {
     /// - Parameters:
     ///   - model: the provider's name of the model.
     ///   - isStreaming: whether the answer shall come piece by piece.
+    ///   - continuation: the beginning of the answer, for a provider that goes on with one.
     /// - Throws: a Failure of kind badRequest whose message opens with the field, such as
     ///   `completion.tools[0].function.parameters_json`.
     public func write(
         _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, adapter: Adapter,
-        options: BodyOptions = BodyOptions()
+        options: BodyOptions = BodyOptions(), continuation: Continuation? = nil
     ) throws(Failure) {
+        self.continuation = continuation
         let completion = try adjusted(completion, options)
         writer.removeAll()
         written.removeAll(keepingCapacity: true)
@@ -100,6 +104,11 @@ public final class BodyWriter {
         @_lifetime(borrow self) get {
             _overrideLifetime(Span(_unsafeBytes: writer.bytes), borrowing: self)
         }
+    }
+
+    /// The most tokens that are left to be written.
+    func maxTokens(of completion: JunctionV1.Completion.View) -> Int32? {
+        continuation.map { $0.rest(of: completion.maxTokens) } ?? completion.maxTokens
     }
 
     func wrong(_ field: String, _ what: String) -> Failure {

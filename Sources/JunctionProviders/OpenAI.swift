@@ -23,9 +23,20 @@ public struct OpenAIQuirks: OptionSet, Sendable, Hashable {
     /// Calls the `dimensions` of embeddings `output_dimension`.
     public static let outputDimension = OpenAIQuirks(rawValue: 1 << 7)
 
+    /// Goes on with an assistant's message that is the last one (Groq, "assistant message prefilling").
+    public static let continuesPlainly = OpenAIQuirks(rawValue: 1 << 16)
+    /// Goes on with one that is marked with `prefix` (Mistral; DeepSeek, "chat prefix completion").
+    public static let continuesPrefix = OpenAIQuirks(rawValue: 1 << 17)
+    /// Goes on with one where `continue_final_message` is set (vLLM, SGLang).
+    public static let continuesFinalMessage = OpenAIQuirks(rawValue: 1 << 18)
+    /// Goes on only at the base that ends in `/beta` (DeepSeek).
+    public static let continuesInBeta = OpenAIQuirks(rawValue: 1 << 19)
+    /// Its answer begins with what it goes on with (Mistral).
+    public static let repeatsPrefix = OpenAIQuirks(rawValue: 1 << 20)
+
     static let openAI: OpenAIQuirks = [.developerRole, .newMaxTokens]
     static let mistral: OpenAIQuirks = [
-        .noStreamOptions, .randomSeed, .toolChoiceAny, .outputDimension,
+        .noStreamOptions, .randomSeed, .toolChoiceAny, .outputDimension, .continuesPrefix, .repeatsPrefix,
     ]
 }
 

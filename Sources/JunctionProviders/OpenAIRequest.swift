@@ -27,6 +27,10 @@ extension BodyWriter {
         try writeTools(completion, quirks)
         if let format = completion.responseFormat { try writeResponseFormat(format) }
         writeLabels(completion)
+        if continuation != nil, quirks.contains(.continuesFinalMessage) {
+            bool("continue_final_message", true)
+            bool("add_generation_prompt", false)
+        }
         try writeExtras(completion.extraParametersJson, options.extraBody)
         writer.raw("}")
     }
@@ -53,6 +57,12 @@ extension BodyWriter {
             write("refusal", message.refusal)
             write("tool_call_id", takeApart(callID: message.toolCallId).id)
             writeToolCalls(message.toolCalls)
+            writer.raw("}")
+        }
+        if let continuation {
+            writer.raw(#",{"role":"assistant","content":"#)
+            writer.string(continuation.text)
+            if quirks.contains(.continuesPrefix) { writer.raw(#","prefix":true"#) }
             writer.raw("}")
         }
         writer.raw(completion.messages.isEmpty ? "[]" : "]")
@@ -138,7 +148,7 @@ extension BodyWriter {
         try number("temperature", completion.temperature)
         try number("top_p", completion.topP)
         let isNew = quirks.contains(.newMaxTokens) && reasoningModels.contains { model.hasPrefix($0) }
-        integer(isNew ? "max_completion_tokens" : "max_tokens", completion.maxTokens)
+        integer(isNew ? "max_completion_tokens" : "max_tokens", maxTokens(of: completion))
         texts("stop", completion.stop)
         integer("n", completion.n)
         integer(quirks.contains(.randomSeed) ? "random_seed" : "seed", completion.seed)

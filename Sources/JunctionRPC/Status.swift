@@ -18,6 +18,20 @@ public struct Status: Error, Sendable, Equatable {
     /// How long to wait before the call is tried again; nil when nothing is known of that. A negative one
     /// asks not to try again.
     public var retryPushback: Duration?
+    /// What a program may want to know, beside how long to wait.
+    public var details: [Detail] = []
+
+    /// A message in the details of a status (`google.rpc.Status.details`).
+    public struct Detail: Sendable, Equatable {
+        /// Its full name, such as `google.rpc.ErrorInfo`.
+        public var type: String
+        public var value: [UInt8]
+
+        public init(type: String, value: [UInt8]) {
+            self.type = type
+            self.value = value
+        }
+    }
 
     public init(_ code: Code, _ message: String = "", retryPushback: Duration? = nil) {
         self.code = code
@@ -70,29 +84,48 @@ extension Status {
         if !message.isEmpty { fields.append(HeaderField("grpc-message", percentEncoded(message))) }
         if let retryPushback {
             fields.append(HeaderField("grpc-retry-pushback-ms", String(retryPushback.inMilliseconds)))
-            if retryPushback >= .zero {
-                fields.append(HeaderField("grpc-status-details-bin", base64(details(message, retryPushback))))
-            }
+        }
+        var details = details
+        if let retryPushback, retryPushback >= .zero { details.append(.retryInfo(after: retryPushback)) }
+        if !details.isEmpty {
+            fields.append(HeaderField("grpc-status-details-bin", base64(packed(message, details))))
         }
         return fields
     }
 
-    /// A `google.rpc.Status` with one detail, a `google.rpc.RetryInfo`.
-    private func details(_ message: String, _ delay: Duration) -> [UInt8] {
+    /// A `google.rpc.Status`.
+    private func packed(_ message: String, _ details: [Detail]) -> [UInt8] {
+        var status = WireWriter()
+        status.varint(1, UInt64(code.rawValue))
+        status.bytes(2, Array(message.utf8))
+        for detail in details {
+            var any = WireWriter()
+            any.bytes(1, Array("type.googleapis.com/\(detail.type)".utf8))
+            any.bytes(2, detail.value)
+            status.bytes(3, any.written)
+        }
+        return status.written
+    }
+}
+
+extension Status.Detail {
+    /// A `google.rpc.ErrorInfo`: a reason that programs may rely on, in the terms of a domain.
+    public static func errorInfo(reason: String, domain: String) -> Status.Detail {
+        var info = WireWriter()
+        info.bytes(1, Array(reason.utf8))
+        info.bytes(2, Array(domain.utf8))
+        return Status.Detail(type: "google.rpc.ErrorInfo", value: info.written)
+    }
+
+    /// A `google.rpc.RetryInfo`.
+    fileprivate static func retryInfo(after delay: Duration) -> Status.Detail {
         let (seconds, attoseconds) = delay.components
         var duration = WireWriter()
         duration.varint(1, UInt64(seconds))
         duration.varint(2, UInt64(attoseconds / 1_000_000_000))
-        var retryInfo = WireWriter()
-        retryInfo.bytes(1, duration.written)
-        var any = WireWriter()
-        any.bytes(1, Array("type.googleapis.com/google.rpc.RetryInfo".utf8))
-        any.bytes(2, retryInfo.written)
-        var status = WireWriter()
-        status.varint(1, UInt64(code.rawValue))
-        status.bytes(2, Array(message.utf8))
-        status.bytes(3, any.written)
-        return status.written
+        var info = WireWriter()
+        info.bytes(1, duration.written)
+        return Status.Detail(type: "google.rpc.RetryInfo", value: info.written)
     }
 }
 

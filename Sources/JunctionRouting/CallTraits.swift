@@ -22,6 +22,17 @@ public struct CallTraits: Sendable {
     public var disableFallbacks: Bool
     /// Whether a second attempt is made beside a slow one; nil: as configured.
     public var hedging: Hedging?
+    /// Whether a stream that breaks off after its first content goes on at another deployment, if what is to
+    /// be said then can be gone on with; nil: as configured.
+    public var rescuesStream: Bool?
+    /// Calls with the same one go to the same deployment if they can; nil: each goes where it does best.
+    public var session: SessionKey?
+    /// Place in the queue, 0 to 255; lower goes first.
+    public var priority = 128
+    /// How long to wait for room when every deployment of the model group is at its limit; nil: as configured.
+    public var queueTimeout: Duration?
+    /// Whether the report tells how each deployment was chosen.
+    public var explains = false
 
     /// What it asks for that not every deployment can give.
     public var features: Features = []
@@ -63,7 +74,7 @@ public enum Action: Sendable {
     case abandon(attempt: Int)
     /// Ask the usage store; then tell `reserved`, also when the call is over by then.
     case reserve(SharedAsk)
-    /// Call `timerFired` then, or `cancelled`.
+    /// Call `timerFired` then, or `woken` when the route's `wake` was called before, or `cancelled`.
     case wait(until: Instant)
     /// Tell the caller; the call is over.
     case reply(RouteFailure)
@@ -102,4 +113,6 @@ public enum AttemptKind: Sendable {
     case plain
     /// Beside one that is slow.
     case hedge
+    /// To go on with a stream that broke off.
+    case rescue
 }

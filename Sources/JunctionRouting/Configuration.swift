@@ -72,6 +72,12 @@ public struct RouterConfiguration: Sendable {
     public var hedgeBudget = 0.05
     /// How limits are shared with other instances, over a usage store; nil: they are not.
     public var sharing: Sharing?
+    /// Whether a stream that breaks off goes on at another deployment, where the call does not say.
+    public var rescuesStreams = false
+    /// How long a call waits for room when every deployment of its model group is at its limit; zero: not.
+    public var queueTimeout = Duration.zero
+    /// Most calls that wait for room in one model group.
+    public var queueSize = 1_000
 
     public init(
         deployments: [Deployment], aliases: [String: String] = [:], fallbacks: [String: [String]] = [:],

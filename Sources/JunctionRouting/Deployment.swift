@@ -27,6 +27,8 @@ public struct Deployment: Sendable {
     public var prices: TokenPrices
     /// The model's context window, in tokens; nil: unknown.
     public var maxInputTokens: Int?
+    /// Whether it goes on with the beginning of an answer when it is given one.
+    public var continuesText = false
     /// What it cannot give: a call that asks for any of it goes elsewhere.
     public var lacks: Features = []
     /// The provider's name, which `RouterConfiguration.providerBudgets` go by.

@@ -23,6 +23,43 @@ public enum Obstacle: Sendable, Equatable {
     case cooldown(until: Instant, Failure.Kind)
     /// A deployment with a lower `order` is open.
     case laterOrder
+    /// The call has tried it.
+    case tried
+    /// Its context window is not larger than one that was too small.
+    case window(Int)
+    /// It does not go on with a text that another has begun.
+    case doesNotContinue
+    /// More than half of its limits is used: too little for a second attempt beside a slow one.
+    case halfUsed
+    /// Calls of better rank wait for it.
+    case waiters
+    /// The model group's budget of retries, or of hedges, is used up.
+    case retryBudget
+    /// No deployment of the model group has lately answered in the time that is left.
+    case time
+    /// Another one ranks before it.
+    case notFirst
+}
+
+/// How one deployment was chosen, or none was.
+public struct Decision: Sendable, Equatable {
+    public struct Candidate: Sendable, Equatable {
+        /// Its index in `RouterConfiguration.deployments`.
+        public var deployment: Int
+        public var isChosen: Bool
+        /// What spoke against it; empty: nothing.
+        public var obstacles: [Obstacle]
+    }
+
+    public var modelGroup: String
+    /// How the choice was made among those that were open.
+    public var strategy: Strategy
+    /// Whether the call's session decided in the strategy's place.
+    public var isBySession: Bool
+    /// In the order of the configuration.
+    public var candidates: [Candidate]
+    /// Tokens that were to be reserved.
+    public var tokens: Int
 }
 
 /// One deployment and its prospects.
@@ -97,6 +134,32 @@ extension Router {
 }
 
 extension ModelGroup {
+    /// What was decided on a request, from what was seen then.
+    func decision(on request: PickRequest, from sight: Sight, now: Instant) -> Decision {
+        let state = sight.state!
+        let chosen = sight.chosen
+        let expected = state.model.expected(request.size)
+        let left = request.rank.map { state.unclaimed(request, before: $0) } ?? request
+        let tier = chosen.flatMap { chosen in tiers.first { $0.contains(chosen) } }
+        let candidates = terms.indices.map { place in
+            var obstacles = place == chosen ? [] : obstacles(place, request, expected, state, now: now)
+            if obstacles.isEmpty, place != chosen {
+                if left.map({ !state.allows(place, $0) }) ?? true {
+                    obstacles = [.waiters]
+                } else if let tier {
+                    obstacles = [tier.contains(place) ? .notFirst : .laterOrder]
+                } else {
+                    obstacles = [state.affords(request) ? .time : .retryBudget]
+                }
+            }
+            return Decision.Candidate(
+                deployment: terms[place].deployment, isChosen: place == chosen, obstacles: obstacles)
+        }
+        return Decision(
+            modelGroup: name, strategy: strategy, isBySession: request.session != nil,
+            candidates: candidates.sorted { $0.deployment < $1.deployment }, tokens: expected.total)
+    }
+
     fileprivate func candidates(
         for request: PickRequest, _ deployments: [Deployment], now: Instant
     ) -> [Candidate] {
@@ -136,9 +199,16 @@ extension ModelGroup {
         let missing = request.features.intersection(lacking[place])
         if !missing.isEmpty {
             found.append(.features(missing))
+        } else if request.continuesText, !terms[place].continuesText {
+            found.append(.doesNotContinue)
         } else if let matching = request.matching, !matching[place] {
             found.append(.tags)
         }
+        if request.excluded.contains(place) { found.append(.tried) }
+        if let bound = request.windowAbove, state.windows[place] <= bound {
+            found.append(.window(state.windows[place]))
+        }
+        if request.budgetUse == .takesHedge, !slot.isHalfFree { found.append(.halfUsed) }
         for slot in [slot, state.whole] {
             if tokens > slot.tokensLimit &- slot.tokensCounted {
                 found.append(.tokens(limit: slot.tokensLimit, counted: slot.tokensCounted))
@@ -158,7 +228,7 @@ extension ModelGroup {
         if let opensAt = terms[place].purses.opens(for: cost, now: now) {
             found.append(.budget(until: opensAt))
         }
-        if slot.coolingUntil > now {
+        if slot.coolingUntil > now, !(request.ignoresJudgement && state.health[place].isJudged) {
             found.append(.cooldown(until: slot.coolingUntil, state.health[place].cause))
         }
         return found
@@ -176,6 +246,48 @@ extension Strategy {
         case .powerOfTwo: "the less busy of two at random, calls under way weighted by latency"
         case .headroom: "the one with the largest share of its tpm and rpm left"
         case .costBased: "the one whose tokens cost least; one of unknown price comes last"
+        }
+    }
+}
+
+extension Decision {
+    /// Why a deployment was chosen or passed over, for a person to read.
+    public func reason(for candidate: Candidate) -> String {
+        if !candidate.isChosen {
+            return candidate.obstacles.map { $0.description(tokens: tokens) }.joined(separator: "; ")
+        }
+        return isBySession ? "the session's, as long as it is not far busier than the others" : strategy.rule
+    }
+}
+
+extension Obstacle {
+    /// The obstacle as half a sentence about a deployment.
+    ///
+    /// - Parameter tokens: what the call reserves.
+    public func description(tokens: Int) -> String {
+        switch self {
+        case .notAsked: "the call names another deployment"
+        case .features: "it does not take all that the call asks for"
+        case .tags: "it has no tag of the call"
+        case .tokens(let limit, 0): "\(tokens) tokens are more than its \(limit) a minute"
+        case .tokens(let limit, let counted): "\(counted) of its \(limit) tokens a minute are taken"
+        case .requests(1): "its 1 request a minute is used up"
+        case .requests(let limit): "its \(limit) requests a minute are used up"
+        case .parallelRequests(1): "1 request at a time is under way"
+        case .parallelRequests(let limit): "\(limit) requests at a time are under way"
+        case .provider(let until): "its provider leaves it no more until \(until.sinceStart)"
+        case .budget(let until): "a budget is spent until \(until.sinceStart)"
+        case .cooldown(let until, let kind): "cools down until \(until.sinceStart) after \(kind)"
+        case .laterOrder: "a deployment of lower order is open"
+        case .tried: "the call has tried it"
+        case .window(0): "its context window is not known to be larger"
+        case .window(let size): "its context window of \(size) tokens is not larger"
+        case .doesNotContinue: "it does not go on with another's text"
+        case .halfUsed: "more than half of its limits is used, too much for a second attempt"
+        case .waiters: "calls of better rank wait for it"
+        case .retryBudget: "the model group's budget is used up"
+        case .time: "no deployment of the model group has lately answered in the time that is left"
+        case .notFirst: "open, but another one ranks before it"
         }
     }
 }

@@ -13,7 +13,10 @@ struct LatencyTail {
     private static let bits: UInt64 = 49
     private static let first = (0.001).bitPattern >> bits
 
-    private var counts = InlineArray<160, UInt16>(repeating: 0)
+    private static let buckets = 160
+
+    /// No inline array: what holds it is copied where decisions are made.
+    private var counts = [UInt16](repeating: 0, count: buckets)
     private var total = 0
 
     mutating func add(_ seconds: Double) {

@@ -143,7 +143,8 @@ struct Window {
         }
         for period in current - passed + 1...current {
             let first = start(of: period)
-            for place in 0..<width where ring[first + place] != Counts() {
+            for place in 0..<width where ring[first + place].requests != 0 || ring[first + place].tokens != 0
+            {
                 slots[place].counts -= ring[first + place]
                 ring[first + place] = Counts()
             }

@@ -30,6 +30,12 @@ struct PickRequest {
     var budgetUse = BudgetUse.none
     /// Whether it wants to know when an attempt is slow.
     var learnsSlowness = false
+    /// Its rank among the calls that wait, or would wait; nil: it goes before all of them.
+    var rank: QueueRank?
+    /// Calls with the same one go to the same deployment if they can.
+    var session: SessionKey?
+    /// Whether only deployments may be chosen that go on with a text; `matching` tells which.
+    var continuesText = false
     /// Whether every deployment may be chosen that is open: the rule, and the quick way.
     var takesAll: Bool {
         only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && !ignoresJudgement
@@ -48,6 +54,17 @@ struct Pick: ~Copyable {
     var slowAfter: Duration?
 }
 
+/// What a decision was made from: a copy, for whoever explains it.
+final class Sight {
+    var state: ModelGroup.State?
+    /// The place that was chosen; nil: none.
+    var chosen: Int?
+
+    /// Out of the way of decisions that nobody asks to explain: a state is large.
+    @inline(never)
+    func see(_ state: borrowing ModelGroup.State) { self.state = copy state }
+}
+
 /// Why a model group has no deployment for a call, and when it will have one.
 struct Shortage: Sendable {
     /// Whether any deployment may be chosen at all, now or later.
@@ -56,6 +73,8 @@ struct Shortage: Sendable {
     var returnsAt: Instant?
     /// When the first deployment is open again, for whatever reason; nil: never, for so many tokens.
     var opensAt: Instant?
+    /// Whether what is open is for calls of better rank that wait.
+    var isForWaiters = false
     /// What the caller is told.
     var outcome = RouteFailure.Outcome.limited
     /// Whether a deployment has room but for the money that may be spent.
@@ -79,6 +98,10 @@ struct Terms: Sendable {
     let prices: TokenPrices
     /// What its calls are paid from.
     let purses: Purses
+    /// Of its id, for affinity.
+    let idHash: UInt64
+    /// Whether it goes on with a text that another has begun.
+    let continuesText: Bool
 }
 
 final class ModelGroup: Sendable {
@@ -127,6 +150,7 @@ final class ModelGroup: Sendable {
         var tailOfFirst = LatencyTail()
         var budget: RetryBudget
         var hedgeBudget: RetryBudget
+        var queue = AdmissionQueue()
         /// What other instances count with us; nil: nobody does.
         var shared: SharedRooms?
     }
@@ -154,7 +178,7 @@ final class ModelGroup: Sendable {
                 prices: deployment.prices,
                 purses: Purses([
                     deployment.limits.budget.map(Purse.init), purse, providerPurses[deployment.provider],
-                ]))
+                ]), idHash: stableHash(of: deployment.id), continuesText: deployment.continuesText)
         }
         var sum = 0.0
         cumulativeWeights = weights.map {
@@ -213,7 +237,7 @@ final class ModelGroup: Sendable {
     }
 
     @inline(__always)
-    private func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+    func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         state.withLock { state in
             _ = order.load(ordering: .acquiring)
             defer { order.store(true, ordering: .releasing) }
@@ -224,24 +248,31 @@ final class ModelGroup: Sendable {
     // MARK: Choosing
 
     /// Chooses an open deployment and reserves at it, in one step: all limits are checked and taken here and
-    /// nowhere else. nil: none is open, or none answers in the time that is left.
+    /// nowhere else. nil: none is open, or none answers in the time that is left, or those that are open are
+    /// for calls of better rank that wait.
     ///
-    /// - Parameter ask: set where the usage store may have a room that this instance was not granted yet: then
-    ///   nil means that it is to be asked.
+    /// - Parameters:
+    ///   - ask: set where the usage store may have a room that this instance was not granted yet: then nil
+    ///     means that it is to be asked.
+    ///   - sight: is given what the decision was made from.
     func reserve(
-        _ request: PickRequest, now: Instant, random: inout RandomSource, ask: inout SharedAsk?
+        _ request: PickRequest, now: Instant, random: inout RandomSource, ask: inout SharedAsk?,
+        sight: Sight? = nil
     ) -> Pick? {
         let picked = withState { state -> Picked? in
             state.advance(to: now)
+            sight?.see(state)
             guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
             guard pace.fastest == 0 || request.timeLeft.seconds >= pace.fastest else { return nil }
             let expected = state.model.expected(request.size)
             guard state.wholeHasRoom(for: expected.total) else { return nil }
             guard
-                let (place, spending) = choose(
-                    request, expected, &state, now: now, random: &random, ask: &ask)
+                let (place, spending) = state.queue.isEmpty
+                    ? choose(request, expected, &state, now: now, random: &random, ask: &ask)
+                    : chooseBesideWaiters(request, expected, &state, now: now, random: &random, ask: &ask)
             else { return nil }
+            sight?.chosen = place
             let second = state.shared?.take(place, expected.total, cost: cost(place, expected), now: now)
             return book(place, request, expected, spending, second: second, &state, now)
         }
@@ -253,6 +284,8 @@ final class ModelGroup: Sendable {
         var othersRemain: Bool
         var expected: Double
         var slow: Double?
+        /// Those who may use what is left.
+        var wakes: [Wake]
     }
 
     /// Counts the call at the place that was chosen for it.
@@ -271,13 +304,27 @@ final class ModelGroup: Sendable {
         return Picked(
             hold: hold, othersRemain: state.othersRemain(than: place, for: request, expected.total, now: now),
             expected: pace.expected,
-            slow: request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil)
+            slow: request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil,
+            wakes: state.leaveQueue(request.rank, now: now))
     }
 
     private func pick(_ picked: Picked) -> Pick {
-        Pick(
+        for wake in picked.wakes { wake() }
+        return Pick(
             reservation: Reservation(group: self, hold: picked.hold), othersRemain: picked.othersRemain,
             expectedSeconds: picked.expected, slowAfter: picked.slow.map { .seconds($0) })
+    }
+
+    /// The same, of the deployments that no waiter of better rank may use.
+    private func chooseBesideWaiters(
+        _ request: PickRequest, _ expected: ExpectedTokens, _ state: inout State, now: Instant,
+        random: inout RandomSource, ask: inout SharedAsk?
+    ) -> (place: Int, Spending)? {
+        guard let rank = request.rank else {
+            return choose(request, expected, &state, now: now, random: &random, ask: &ask)
+        }
+        guard let left = state.unclaimed(request, before: rank) else { return nil }
+        return choose(left, expected, &state, now: now, random: &random, ask: &ask)
     }
 
     /// An open deployment of the first tier that has one, and the money for the call taken from its budgets.
@@ -452,6 +499,7 @@ final class ModelGroup: Sendable {
                 let paysAt = terms[place].purses.opens(for: cost, now: now)
                 state.note(place, request, expected.total, paysAt: paysAt, now: now, in: &shortage)
             }
+            shortage.isForWaiters = request.rank.map { state.isForWaiters(request, before: $0) } ?? false
             return shortage
         }
     }
@@ -461,7 +509,7 @@ final class ModelGroup: Sendable {
     /// Puts what was used in the place of what was held, in one step, and learns from how the attempt ended.
     func settle(_ hold: Hold, used: TokenUsage, of size: CallSize, end: AttemptEnd, now: Instant) {
         let place = hold.place
-        withState { state in
+        let wakes = withState { state -> [Wake] in
             state.advance(to: now)
             state.settle(place, reserved: hold.tokens.total, in: hold.period, used: used.total)
             state.shared?.settle(
@@ -489,7 +537,9 @@ final class ModelGroup: Sendable {
             case .abandoned: break
             }
             state.refresh(place, now)
+            return state.queue.isEmpty ? [] : state.wakes(now: now)
         }
+        for wake in wakes { wake() }
         if !terms[place].purses.isEmpty {
             terms[place].purses.settle(
                 hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
@@ -718,7 +768,9 @@ extension ModelGroup.State {
             && (slot.coolingUntil <= now || request.ignoresJudgement && health[place].isJudged)
     }
 
-    /// Whether the call may go there at all, be it open or not.
+    /// Whether the call may go there at all, be it open or not. (Not in place: the loops that ask it seldom
+    /// are short without it.)
+    @inline(never)
     func allows(_ place: Int, _ request: PickRequest) -> Bool {
         if let only = request.only, only != place { return false }
         if let matching = request.matching, !matching[place] { return false }
@@ -748,7 +800,7 @@ extension ModelGroup.State {
         switch request.budgetUse {
         case .addsCall, .none: true
         case .takesRetry: budget.hasOne
-        case .takesHedge: hedgeBudget.hasOne
+        case .takesHedge: hedgeBudget.hasOne && queue.isEmpty
         }
     }
 
@@ -761,6 +813,13 @@ extension ModelGroup.State {
         case .takesRetry: budget.takeRetry()
         case .takesHedge: hedgeBudget.takeRetry()
         }
+    }
+
+    /// Takes a call that has got its deployment out of the queue. Who is next is told.
+    mutating func leaveQueue(_ rank: QueueRank?, now: Instant) -> [Wake] {
+        if queue.isEmpty { return [] }
+        if let rank { queue.remove(rank) }
+        return wakes(now: now)
     }
 
     mutating func reserve(_ tokens: Int, at place: Int) {

@@ -85,6 +85,10 @@ public struct RouteReport: Sendable {
     public var fallbackUsed: Bool { (answered ?? attempts.last)?.isFallback ?? false }
     /// The attempt that answered; nil: none has.
     public var answered: AttemptReport?
+    /// How long the call waited in a queue.
+    public var queued = Duration.zero
+    /// How each deployment was chosen; empty where the call does not ask to explain.
+    public var decisions: [Decision] = []
 }
 
 /// Why a call could not be answered.

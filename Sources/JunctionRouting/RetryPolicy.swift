@@ -58,8 +58,8 @@ struct Remedy: Sendable {
             case .contextWindowExceeded:
                 Remedy(.never, .largerWindow, .contextWindow, .none, .contextWindowExceeded)
             case .contentPolicy: Remedy(.never, .no, .contentPolicy, .none, .contentPolicy)
-            case .malformedResponse: Remedy(.never, .yes, .general, .failure, .unavailable)
-            case .streamCut: Remedy(.never, .yes, .general, .failure, .unavailable)
+            case .malformedResponse: Remedy(.whenNothingElse, .yes, .general, .failure, .unavailable)
+            case .streamCut: Remedy(.whenNothingElse, .yes, .general, .failure, .unavailable)
             case .timeout: Remedy(.never, .yes, .general, .failure, .unavailable)
             case .cancelled: Remedy(.never, .no, nil, .none, .cancelled)
             }

@@ -3,7 +3,7 @@
 
 /// The state machine of one call. Dropped before its end it gives back what it reserved.
 public struct Route: ~Copyable {
-    private enum Phase { case idle, asking, attempting, backingOff, awaitingReturn, over }
+    private enum Phase { case idle, asking, attempting, backingOff, awaitingReturn, queued, over }
 
     /// What the usage store is asked, and how to go on when it has no room.
     private struct Question {
@@ -37,6 +37,16 @@ public struct Route: ~Copyable {
     private var question: Question?
     private var questions = 0
     private var sequel = Question.Sequel.proceed
+    /// The attempt whose stream broke off and is to be gone on with.
+    private var broken: Int?
+    private var queuePlace: QueuePlace?
+    /// How long it has waited in queues, and when it does no more.
+    private var queued = Duration.zero
+    private var queueUntil: Instant?
+    private var decisions: [Decision] = []
+    /// Called, from any thread, when a call that waits in a queue should be told `woken`. nil: it cannot be
+    /// woken, and so does not wait in queues.
+    public var wake: (@Sendable () -> Void)?
     private var backOffs = 0
     /// What the caller will be told if nothing else helps.
     private var outcome: RouteFailure.Outcome?
@@ -70,8 +80,11 @@ public struct Route: ~Copyable {
     ///
     /// - Parameter usage: what it used, as far as is known. nil: nothing, or, when content had reached the
     ///   caller, what was reserved.
+    /// - Parameter canGoOn: whether what has reached the caller is the beginning of a text, so that another
+    ///   deployment could go on with it.
     public mutating func failed(
-        _ failure: Failure, attempt: Int, usage: TokenUsage? = nil, now: Instant, random: inout RandomSource
+        _ failure: Failure, attempt: Int, usage: TokenUsage? = nil, canGoOn: Bool = false, now: Instant,
+        random: inout RandomSource
     ) -> Action {
         guard isUnderWay(attempt) else { return .none }
         let (time, _) = endAttempt(attempt, failure, usage, now)
@@ -80,7 +93,12 @@ public struct Route: ~Copyable {
         // The other one may answer yet.
         if isAnyUnderWay { return .none }
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
-        if committed != nil { return reply(.streamInterrupted, failure.message, now) }
+        if committed != nil {
+            guard canGoOn, broken == nil, router.rescues(call),
+                remedy(failure.kind).others == .yes
+            else { return reply(.streamInterrupted, failure.message, now) }
+            (broken, committed) = (committed, nil)
+        }
         let remedy = remedy(failure.kind)
         note(remedy.outcome)
         if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
@@ -178,12 +196,20 @@ public struct Route: ~Copyable {
     public mutating func timerFired(now: Instant, random: inout RandomSource) -> Action {
         switch phase {
         case .idle, .asking, .attempting, .over: return .none
-        case _ where now >= deadline: return replyAtLast(now)
+        case _ where now >= deadline:
+            leaveQueue(now)
+            return replyAtLast(now)
         case .backingOff:
             sequel = .moveOn
             return attempt(.again, now, &random) ?? moveOn(now, &random)
         case .awaitingReturn: return lastResort(now, &random, hasWaited: true)
+        case .queued: return tryQueued(now, &random)
         }
+    }
+
+    /// The call waits in a queue, and its turn may have come.
+    public mutating func woken(now: Instant, random: inout RandomSource) -> Action {
+        phase == .queued ? timerFired(now: now, random: &random) : .none
     }
 
     /// The caller left.
@@ -196,12 +222,14 @@ public struct Route: ~Copyable {
             _ = endAttempt(attempt, Failure(.cancelled, message: "the caller gave up"), used, now)
             settle(attempt, used, .abandoned, now)
         }
+        leaveQueue(now)
         phase = .over
     }
 
     /// How the call went so far.
     public var report: RouteReport {
-        RouteReport(attempts: attempts, answered: answered.map { attempts[$0] })
+        RouteReport(
+            attempts: attempts, answered: answered.map { attempts[$0] }, queued: queued, decisions: decisions)
     }
 
     // MARK: What to do next
@@ -255,6 +283,7 @@ public struct Route: ~Copyable {
             return action
         }
         if hasWaited, let action = attemptAnywhere(.inSpiteOfJudgement, now, &random) { return action }
+        if let action = enterQueue(now) { return action }
         var first = deadline
         for target in 0...frontier {
             visit = target
@@ -275,6 +304,41 @@ public struct Route: ~Copyable {
             if let action = attempt(choice, now, &random) { return action }
         }
         return nil
+    }
+
+    // MARK: Waiting for room
+
+    /// Waits in the asked model group's queue when that may help.
+    private mutating func enterQueue(_ now: Instant) -> Action? {
+        guard let wake else { return nil }
+        let configuration = router.configuration
+        let until = queueUntil ?? min(now + (call.queueTimeout ?? configuration.queueTimeout), deadline)
+        visit = 0
+        guard until > now, let request = request(.elsewhere, now) else { return nil }
+        queueUntil = until
+        queuePlace = router.groups[target(visit).modelGroup].enterQueue(
+            request, size: configuration.queueSize, until: until, now: now, wake: wake)
+        guard let wait = queuePlace?.wait(now: now) else { return nil }
+        phase = .queued
+        return .wait(until: wait)
+    }
+
+    private mutating func tryQueued(_ now: Instant, _ random: inout RandomSource) -> Action {
+        visit = 0
+        sequel = .lastResort(hasWaited: false)
+        if let action = attempt(.elsewhere, now, &random) {
+            leaveQueue(now)
+            return action
+        }
+        if let wait = queuePlace?.wait(now: now) { return .wait(until: wait) }
+        leaveQueue(now)
+        queueUntil = now
+        return lastResort(now, &random)
+    }
+
+    private mutating func leaveQueue(_ now: Instant) {
+        guard let place = queuePlace.take() else { return }
+        queued += now - place.since
     }
 
     // MARK: Starting and ending an attempt
@@ -325,15 +389,15 @@ public struct Route: ~Copyable {
         guard var request = request(choice, now), request.timeLeft > .zero else { return nil }
         let target = target(visit)
         if case .callersOverride(let index, _, let deployment) = target {
-            let isOpen = request.excluded.isEmpty && choice != .besides
+            let isOpen = request.excluded.isEmpty && choice != .besides && broken == nil
             if !isOpen || choice == .whenReturned && now < returnsAt(now) ?? now { return nil }
             return Booking(
-                target: .override(index: index, deployment: deployment), kind: .plain,
+                target: .override(index: index, deployment: deployment), kind: kind(choice),
                 timeout: timeout(deployment, request.timeLeft, others: false, expected: 0))
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
-        guard let pick = group.reserve(request, now: now, random: &random, ask: &ask) else { return nil }
+        guard let pick = reserve(request, at: group, now, &random, &ask) else { return nil }
         return booking(consume pick, choice, request)
     }
 
@@ -362,9 +426,24 @@ public struct Route: ~Copyable {
         let hedgeAfter = request.learnsSlowness ? hedging.delay ?? pick.slowAfter : nil
         let isProbe = pick.reservation.isProbe
         return Booking(
-            target: what, kind: choice == .besides ? .hedge : .plain, place: place, timeout: timeout,
+            target: what, kind: kind(choice), place: place, timeout: timeout,
             hedgeAfter: hedgeAfter.flatMap { $0 < timeout ? $0 : nil }, isProbe: isProbe,
             reservation: pick.reservation)
+    }
+
+    private func kind(_ choice: Choice) -> AttemptKind {
+        broken != nil ? .rescue : choice == .besides ? .hedge : .plain
+    }
+
+    private mutating func reserve(
+        _ request: PickRequest, at group: ModelGroup, _ now: Instant, _ random: inout RandomSource,
+        _ ask: inout SharedAsk?
+    ) -> Pick? {
+        guard call.explains else { return group.reserve(request, now: now, random: &random, ask: &ask) }
+        let sight = Sight()
+        let pick = group.reserve(request, now: now, random: &random, ask: &ask, sight: sight)
+        decisions.append(group.decision(on: request, from: sight, now: now))
+        return pick
     }
 
     private mutating func begin(_ booking: consuming Booking, _ now: Instant) -> Action {
@@ -395,13 +474,7 @@ public struct Route: ~Copyable {
     /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
     private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration
     {
-        let configuration = router.configuration
-        let own = deployment.map { configuration.deployments[$0] }
-        let whole = own?.timeout
-        let limit =
-            call.isStreaming
-            ? own?.streamTimeout ?? whole ?? configuration.streamTimeout ?? configuration.timeout
-            : whole ?? configuration.timeout
+        let limit = router.timeLimit(deployment, isStreaming: call.isStreaming)
         let half = timeLeft.half
         if limit <= half { return limit }
         if others, attemptsHere < retriesSet ?? .max, expected <= half.seconds { return half }
@@ -451,14 +524,16 @@ public struct Route: ~Copyable {
     private mutating func settle(
         _ attempt: Int, _ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant, unknown: UnknownUsage = .none
     ) {
-        var flight = Flight()
+        let reservation: Reservation?
         if first.attempt == attempt {
-            swap(&flight, &first)
-            swap(&first, &second)
+            reservation = first.reservation.take()
+            first.attempt = nil
+            if second.attempt != nil { swap(&first, &second) }
         } else {
-            swap(&flight, &second)
+            reservation = second.reservation.take()
+            second.attempt = nil
         }
-        guard let held = flight.reservation.take() else { return }
+        guard let held = reservation else { return }
         let isAll = unknown == .all || committed == attempt
         let used = usage ?? (isAll ? held.usage : TokenUsage())
         held.settle(used, of: call.size, end: end, now: now)
@@ -466,20 +541,27 @@ public struct Route: ~Copyable {
 
     // MARK: What was tried
 
+    // Whatever every call asks is answered in place as long as there was no attempt: a route is large, and
+    // to call a method that does not change it copies it.
+
+    @inline(__always)
     private func target(_ visit: Int) -> Target {
         visit == 0 ? router.target(call.modelGroup) : plan[visit - 1]
     }
 
     /// Indices of the attempts at the present target: those of other targets may stand between them.
+    @inline(__always)
     private var here: [Int] {
-        if attempts.isEmpty { return [] }
-        return attempts.indices.filter { attempts[$0].visit == visit }
+        attempts.isEmpty ? [] : attempts.indices.filter { attempts[$0].visit == visit }
     }
 
     /// Attempts at the present target that count as its first and its retries.
-    private var attemptsHere: Int {
-        if attempts.isEmpty { return 0 }
-        return attempts.count { $0.visit == visit && $0.kind == .plain }
+    @inline(__always)
+    private var attemptsHere: Int { attempts.isEmpty ? 0 : countAttemptsHere() }
+
+    private func countAttemptsHere() -> Int {
+        let kind = broken == nil ? AttemptKind.plain : .rescue
+        return attempts.count { $0.visit == visit && $0.kind == kind }
     }
 
     /// How the last attempt at the present target failed; nil: none did.
@@ -489,6 +571,8 @@ public struct Route: ~Copyable {
     private func remedy(_ kind: Failure.Kind) -> Remedy {
         var remedy = Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
         if remedy.others == .no, retriesByPolicy(kind) ?? 0 > 0 { remedy.others = .yes }
+        // It may be the beginning of an answer that this one does not take.
+        if broken != nil, kind == .badRequest { (remedy.others, remedy.fallback) = (.yes, .general) }
         return remedy
     }
 
@@ -501,7 +585,7 @@ public struct Route: ~Copyable {
     ///
     /// Where nobody set a number of retries, every deployment may be asked once; one may be asked again as
     /// long as no more retries than by default were made, or, when it said when to come back, so many times.
-    private func isAllowed(_ choice: Choice) -> Bool {
+    private func isAllowedAgain(_ choice: Choice) -> Bool {
         if choice == .besides { return true }
         if let retriesSet { return attemptsHere <= retriesSet }
         switch choice {
@@ -513,7 +597,12 @@ public struct Route: ~Copyable {
 
     /// What was set: the caller's word, else that for the class of the last failure, else that of the
     /// deployment that failed, else the router's.
+    @inline(__always)
     private var retriesSet: Int? {
+        attempts.isEmpty ? call.numRetries ?? router.configuration.numRetries : retriesSetByNow
+    }
+
+    private var retriesSetByNow: Int? {
         if let retries = call.numRetries { return retries }
         if let failure = lastFailureHere, let retries = retriesByPolicy(failure.kind) { return retries }
         let last = here.last.flatMap { attempts[$0].deployment }
@@ -551,9 +640,10 @@ public struct Route: ~Copyable {
 
     /// What the present target is asked; nil: it is not to be asked any more.
     private func request(_ choice: Choice, _ now: Instant) -> PickRequest? {
-        guard isAllowed(choice) else { return nil }
+        guard attempts.isEmpty || isAllowedAgain(choice) else { return nil }
         let excluded =
             switch choice {
+            case _ where attempts.isEmpty: [Int]()
             case .elsewhere, .inSpiteOfJudgement, .besides: places { _ in true }
             case .again: places { !mayPass($0) }
             case .whenReturned: places { !wasToldToWait($0) }
@@ -565,19 +655,32 @@ public struct Route: ~Copyable {
         request.budgetUse =
             switch choice {
             case .besides: .takesHedge
-            case _ where attempts.isEmpty || attemptsHere == 0: .addsCall
+            case _ where attempts.isEmpty || attemptsHere == 0: broken == nil ? .addsCall : .none
             case .elsewhere: .none
             default: .takesRetry
             }
-        request.learnsSlowness = hedging.isEnabled && !hasHedged && choice != .besides
+        request.learnsSlowness = hedging.isEnabled && !hasHedged && choice != .besides && broken == nil
+        request.rank = queuePlace?.rank ?? QueueRank(priority: call.priority, deadline: deadline)
+        request.session = call.session
         let target = target(visit)
         switch target {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only
         case .callersOverride: break
         }
+        let group = router.groups[target.modelGroup]
         request.features = call.features
-        request.matching = router.groups[target.modelGroup].places(
+        request.matching = group.places(
             tags: tagsLookedAt, regions: call.regions, features: call.features)
+        if let broken {
+            // What was written is part of the prompt now.
+            request.size.tokens += attempts[broken].usage?.completion ?? 0
+            request.continuesText = true
+            let matching = request.matching
+            request.matching = group.terms.enumerated().map { place, terms in
+                terms.continuesText && matching?[place] ?? true
+            }
+        }
+        if attempts.isEmpty { return request }
         for attempt in here {
             guard let failure = attempts[attempt].outcome else { continue }
             switch remedy(failure.kind).others {
@@ -679,7 +782,7 @@ public struct Route: ~Copyable {
         isTooLarge = shortage.opensAt == nil
         tokens = shortage.tokens
         isBudgetSpent = shortage.isBudgetSpent
-        guard let opensAt = shortage.opensAt else { return note(.limited) }
+        guard let opensAt = shortage.opensAt, !shortage.isForWaiters else { return note(.limited) }
         if opensAt <= now { return note(call.deadline == nil ? .unavailable : .deadlineExceeded) }
         note(shortage.outcome)
         noteChance(at: opensAt)
@@ -694,8 +797,14 @@ public struct Route: ~Copyable {
         return reply(outcome ?? .unavailable, cause, now)
     }
 
-    private mutating func reply(_ outcome: RouteFailure.Outcome, _ cause: String, _ now: Instant) -> Action {
+    private mutating func reply(
+        _ final: RouteFailure.Outcome, _ lastCause: String, _ now: Instant
+    ) -> Action {
         phase = .over
+        var (outcome, cause) = (final, lastCause)
+        if let broken, outcome != .deadlineExceeded, outcome != .cancelled {
+            (outcome, cause) = (.streamInterrupted, attempts[broken].failureDescription)
+        }
         let isHopeful = outcome == .limited || outcome == .unavailable
         let retryAfter = chanceAt.flatMap { isHopeful && $0 > now ? $0 - now : nil }
         let name = router.name(ofModelGroup: call.modelGroup)

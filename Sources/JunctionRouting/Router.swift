@@ -95,6 +95,28 @@ public final class Router: Sendable {
         groups[target(number).modelGroup].name
     }
 
+    /// Most time for an attempt, as configured for the deployment, else for all.
+    func timeLimit(_ deployment: Int?, isStreaming: Bool) -> Duration {
+        if let deployment {
+            let own = configuration.deployments[deployment].timeout
+            if isStreaming, let first = configuration.deployments[deployment].streamTimeout ?? own {
+                return first
+            }
+            if !isStreaming, let own { return own }
+        }
+        return isStreaming ? configuration.streamTimeout ?? configuration.timeout : configuration.timeout
+    }
+
+    /// Whether a stream of the call that breaks off may go on at another deployment.
+    public func rescues(_ call: CallTraits) -> Bool {
+        call.isStreaming && call.rescuesStream ?? configuration.rescuesStreams
+    }
+
+    /// Whether the call may wait in a queue, so that it has to be woken.
+    public func queues(_ call: CallTraits) -> Bool {
+        call.queueTimeout ?? configuration.queueTimeout > .zero
+    }
+
     /// The model group of a deployment, by their numbers.
     public func modelGroup(ofDeployment deployment: Int) -> Int { positions[deployment].group }
 

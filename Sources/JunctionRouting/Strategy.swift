@@ -34,6 +34,11 @@ extension ModelGroup.State {
         from tier: Range<Int>, of group: ModelGroup, for request: PickRequest, _ expected: ExpectedTokens,
         now: Instant, random: inout RandomSource, isOpen: ((Int) -> Bool)? = nil
     ) -> Int? {
+        if let session = request.session {
+            return choose(for: session, from: tier, of: group) { place in
+                isOpen?(place) ?? group.isOpen(place, to: request, expected, self, now: now)
+            }
+        }
         if let isOpen {
             for place in tier { board.openOneByOne(place, isOpen: isOpen(place)) }
         } else if request.takesAll {

@@ -20,6 +20,9 @@ final class AttemptInFlight: HTTPHandler {
     private var speaksFor: Int?
     /// What the route calls it.
     private(set) var number = -1
+    private(set) var target: ProviderTarget?
+    /// Where it joins what another attempt has begun; nil: it begins itself, or is past that.
+    private var joint: Joint?
     /// Attempts that it has been; tells whether the present one is still the same.
     private var uses = 0
 
@@ -43,9 +46,14 @@ final class AttemptInFlight: HTTPHandler {
 
     // MARK: What its call asks
 
-    func begin(_ attempt: Attempt, of call: Call, at target: ProviderTarget) {
+    /// - Parameter continuation: what another attempt has begun and this one goes on with.
+    func begin(
+        _ attempt: Attempt, of call: Call, at target: ProviderTarget, continuation: Continuation?
+    ) {
         self.call = call
+        self.target = target
         number = attempt.number
+        joint = continuation.map { Joint($0, adapter: target.adapter) }
         // What a provider says to a call with another key is nothing to us.
         if case .deployment(let deployment) = attempt.target { speaksFor = deployment }
         prices = target.prices
@@ -56,7 +64,7 @@ final class AttemptInFlight: HTTPHandler {
         timer.reschedule(after: attempt.timeout)
         if let after = attempt.hedgeAfter { hedgeTimer.reschedule(after: after) }
         do throws(Failure) {
-            transfer = try target.send(question, by: worker, handler: self)
+            transfer = try target.send(question, continuation: continuation, by: worker, handler: self)
         } catch {
             fail(error)
         }
@@ -78,6 +86,8 @@ final class AttemptInFlight: HTTPHandler {
         guard call != nil else { return }
         transfer = nil
         call = nil
+        target = nil
+        joint = nil
         uses &+= 1
         speaksFor = nil
         timer.cancel()
@@ -163,6 +173,7 @@ final class AttemptInFlight: HTTPHandler {
     }
 
     private func take(_ delta: JunctionV1.StreamResponse.View, hasContent: Bool, for call: Call) {
+        if joint != nil, leavesOutWhatIsThere(of: delta) { return worker.scratch.reset() }
         if !isCommitted {
             guard hasContent else {
                 held.append(JunctionV1.StreamResponse(delta))
@@ -176,6 +187,18 @@ final class AttemptInFlight: HTTPHandler {
         for choice in delta.choices { contentBytes += choice.content.count }
         call.forward(delta, from: self)
         worker.scratch.reset()
+    }
+
+    /// Leaves out of a piece what the caller has already; whether nothing is left.
+    private func leavesOutWhatIsThere(of delta: JunctionV1.StreamResponse.View) -> Bool {
+        var isEmpty = false
+        for choice in delta.choices where !choice.content.isEmpty {
+            let new = joint!.new(of: choice.content.bytes)
+            choice.content = worker.scratch.text(new.span)
+            isEmpty = new.isEmpty && choice.finishReason == .unspecified
+        }
+        if joint!.isDone { joint = nil }
+        return isEmpty
     }
 
     private func take(_ whole: Answer) {

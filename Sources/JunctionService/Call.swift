@@ -20,6 +20,10 @@ final class Call: ServerStreamDelegate {
     private var second: AttemptInFlight?
     /// Wakes the call while no attempt is under way.
     private var timer: Timer?
+    /// What has reached the caller, where it may have to be gone on with.
+    private var written: WrittenText?
+    /// What reached the caller of streams that broke off, and the attempt that was the last of them.
+    private var broken: (attempt: Int, usage: TokenUsage, cost: Double?)?
     private var isOver = false
 
     init(
@@ -31,6 +35,13 @@ final class Call: ServerStreamDelegate {
         self.question = question
         self.overrides = overrides
         route = Route(router: worker.router, call: traits, now: worker.now)
+        if worker.router.rescues(traits), case .completion(let completion, _) = question {
+            written = WrittenText(of: completion)
+        }
+        if worker.router.queues(traits) {
+            let reference = LoopReference(self, on: worker.loop)
+            route.wake = { reference.perform { $0.woken() } }
+        }
     }
 
     func start() {
@@ -49,7 +60,11 @@ final class Call: ServerStreamDelegate {
         case .abandon(let number): abandon(number)
         case .reserve(let ask): reserve(ask)
         case .wait(let until): wake(after: until - worker.now)
-        case .reply(let failure): end(with: status(of: failure, target: target))
+        case .reply(let failure):
+            let detail = failureDetail(
+                of: route.report, usage: broken.map { usageMessage($0.usage, cost: $0.cost) }, in: rpc.arena,
+                target: target)
+            end(with: status(of: failure, detail: detail, in: rpc.arena, target: target))
         case .none: break
         }
     }
@@ -64,7 +79,9 @@ final class Call: ServerStreamDelegate {
     private func begin(_ attempt: Attempt) {
         let inFlight = worker.takeAttempt()
         if first == nil { first = inFlight } else { second = inFlight }
-        inFlight.begin(attempt, of: self, at: target(attempt.deployment, attempt.overrideIndex))
+        inFlight.begin(
+            attempt, of: self, at: target(attempt.deployment, attempt.overrideIndex),
+            continuation: attempt.kind == .rescue ? continuation : nil)
     }
 
     private func target(_ deployment: Int?, _ overrideIndex: Int?) -> ProviderTarget {
@@ -74,10 +91,21 @@ final class Call: ServerStreamDelegate {
 
     private func abandon(_ number: Int) {
         guard let loser = inFlight(number) else { return }
-        let used = usageSoFar(of: loser) ?? TokenUsage(prompt: question.estimatedPromptTokens)
+        // It has not told what it used; but its provider has read the prompt, and bills it.
+        let used = usageSoFar(of: loser) ?? estimatedUsage(of: loser)
         remove(loser)
         loser.cancel()
         route.outrun(attempt: number, usage: used, now: worker.now)
+    }
+
+    /// What an attempt goes on with.
+    private var continuation: Continuation? {
+        written?.continuation(tokens: broken?.usage.completion ?? 0)
+    }
+
+    /// The call's turn in a queue may have come.
+    func woken() {
+        if !isOver { perform(route.woken(now: worker.now, random: &worker.random)) }
     }
 
     private func wake(after delay: Duration) {
@@ -94,9 +122,22 @@ final class Call: ServerStreamDelegate {
 
     /// Hands a piece with content to the caller.
     func forward(_ delta: JunctionV1.StreamResponse.View, from attempt: AttemptInFlight) {
-        if !attempt.isCommitted { commit(attempt) }
+        if !attempt.isCommitted {
+            if let broken { delta.seam = seam(after: broken.attempt, with: attempt) }
+            commit(attempt)
+        }
+        written?.append(delta)
         rpc.send(delta)
         if rpc.isCongested { attempt.pause() }
+    }
+
+    private func seam(after broken: Int, with attempt: AttemptInFlight) -> JunctionV1.Seam.View {
+        let report = route.report.attempts[broken]
+        let seam = JunctionV1.Seam.View(in: worker.scratch)
+        seam.brokenDeploymentId = target(report.deployment, report.overrideIndex).id
+        seam.deploymentId = attempt.target!.id
+        seam.cause = outcome(of: report)
+        return seam
     }
 
     private func commit(_ attempt: AttemptInFlight) {
@@ -114,7 +155,8 @@ final class Call: ServerStreamDelegate {
         remove(attempt)
         attempt.letGo()
         perform(route.finished(attempt: number, usage: used, now: worker.now))
-        let usage = usageMessage(of: used, prices: prices, in: rpc.arena)
+        let sum = sum(of: used, prices.cost(of: used))
+        let usage = usageMessage(sum.usage, cost: sum.cost)
         let taken = routeMessage(of: route.report, in: rpc.arena, target: target)
         if question.isStreaming {
             let last = JunctionV1.StreamResponse.View(in: rpc.arena)
@@ -130,10 +172,16 @@ final class Call: ServerStreamDelegate {
     func failed(_ attempt: AttemptInFlight, _ failure: Failure) {
         let number = attempt.number
         let used = usageSoFar(of: attempt)
+        if attempt.isCommitted, let used {
+            let sum = sum(of: used, attempt.prices.cost(of: used))
+            broken = (number, sum.usage, sum.cost)
+        }
         remove(attempt)
         attempt.cancel()
         perform(
-            route.failed(failure, attempt: number, usage: used, now: worker.now, random: &worker.random))
+            route.failed(
+                failure, attempt: number, usage: used, canGoOn: continuation != nil, now: worker.now,
+                random: &worker.random))
     }
 
     /// The attempt has not answered in the time after which another one may be made beside it.
@@ -173,6 +221,7 @@ final class Call: ServerStreamDelegate {
         isOver = true
         timer?.invalidate()
         timer = nil
+        route.wake = nil
         let (one, other) = (first, second)
         (first, second) = (nil, nil)
         one?.cancel()
@@ -195,6 +244,17 @@ final class Call: ServerStreamDelegate {
 
     // MARK: Tokens
 
+    private func usageMessage(_ used: TokenUsage, cost: Double?) -> JunctionV1.Usage.View {
+        JunctionService.usageMessage(of: used, cost: cost, in: rpc.arena)
+    }
+
+    /// What an attempt used, and what streams did that had broken off before it.
+    private func sum(of used: TokenUsage, _ cost: Double?) -> (usage: TokenUsage, cost: Double?) {
+        guard let broken else { return (used, cost) }
+        let both = cost.flatMap { cost in broken.cost.map { $0 + cost } }
+        return (broken.usage + used, both)
+    }
+
     /// What the attempt is known or thought to have used; nil while it has given nothing.
     private func usageSoFar(of attempt: AttemptInFlight) -> TokenUsage? {
         attempt.usage ?? (attempt.isCommitted ? estimatedUsage(of: attempt) : nil)
@@ -205,5 +265,53 @@ final class Call: ServerStreamDelegate {
             prompt: question.estimatedPromptTokens, completion: tokens(ofBytes: attempt.contentBytes))
         usage.isEstimated = true
         return usage
+    }
+}
+
+/// The text that has reached the caller, as long as it is nothing but a text: no call of a tool, no JSON, no
+/// reasoning, one choice.
+private struct WrittenText {
+    private var text: [UInt8] = []
+    private var isPlain = true
+
+    /// nil: what is asked for is no plain text.
+    init?(of completion: JunctionV1.Completion.View) {
+        switch completion.responseFormat?.type {
+        case nil, .unspecified, .text: break
+        default: return nil
+        }
+        // Where the caller has begun the answer itself, there would be two beginnings.
+        if completion.logprobs ?? false || completion.n ?? 1 > 1
+            || completion.messages.last?.role == .assistant
+        {
+            return nil
+        }
+    }
+
+    mutating func append(_ delta: JunctionV1.StreamResponse.View) {
+        for choice in delta.choices {
+            if choice.index != 0 || !choice.toolCalls.isEmpty || !choice.refusal.isEmpty
+                || !choice.reasoning.isEmpty || choice.finishReason != .unspecified
+            {
+                isPlain = false
+            }
+            let piece = choice.content.bytes
+            for index in piece.indices { text.append(piece[index]) }
+        }
+    }
+
+    /// nil: another attempt cannot go on with it.
+    func continuation(tokens: Int) -> Continuation? {
+        isPlain ? Continuation(written: text, tokens: tokens) : nil
+    }
+}
+
+extension TokenUsage {
+    fileprivate static func + (left: TokenUsage, right: TokenUsage) -> TokenUsage {
+        TokenUsage(
+            prompt: left.prompt + right.prompt, completion: left.completion + right.completion,
+            cached: left.cached + right.cached, cacheWritten: left.cacheWritten + right.cacheWritten,
+            reasoning: left.reasoning + right.reasoning,
+            isEstimated: left.isEstimated || right.isEstimated)
     }
 }

@@ -74,9 +74,10 @@ final class ProviderTarget {
 
     /// Sends what the caller asks; the handler is told what the provider answers.
     ///
+    /// - Parameter continuation: the beginning of the answer, where the provider is to go on with one.
     /// - Throws: when the question cannot be written for this provider.
     func send(
-        _ question: Question, by worker: Worker, handler: any HTTPHandler
+        _ question: Question, continuation: Continuation?, by worker: Worker, handler: any HTTPHandler
     ) throws(Failure) -> Transfer {
         switch door {
         case .http(let whole, let streams, let embeddings):
@@ -85,7 +86,8 @@ final class ProviderTarget {
             switch question {
             case .completion(let completion, let isStreaming):
                 try writer.write(
-                    completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options)
+                    completion, model: model, isStreaming: isStreaming, adapter: adapter, options: options,
+                    continuation: continuation)
                 endpoint = isStreaming ? streams : whole
             case .embedding(let embedding):
                 try writer.write(embedding, model: model, adapter: adapter, options: options)

@@ -93,6 +93,21 @@ func validate(_ routing: JunctionV1.Routing.View?, allowedBases: [String]) throw
     if let retries = routing.numRetries, !(0...100).contains(retries) {
         throw invalid("routing.num_retries", "is \(retries), not 0 to 100")
     }
+    if let priority = routing.priority, !(0...255).contains(priority) {
+        throw invalid("routing.priority", "is \(priority), not 0 to 255")
+    }
+    if let delay = routing.hedging?.delayMs, delay < 0 {
+        throw invalid("routing.hedging.delay_ms", "is \(delay), not 0 or more")
+    }
+    if let wait = routing.queueTimeoutMs, wait < 0 {
+        throw invalid("routing.queue_timeout_ms", "is \(wait), not 0 or more")
+    }
+    if routing.sessionKey.count > 256 {
+        throw invalid("routing.session_key", "is \(routing.sessionKey.count) bytes long, not at most 256")
+    }
+    if case .unrecognized = routing.streamRescue {
+        throw invalid("routing.stream_rescue", "is not one that this router knows")
+    }
     for (index, fallback) in routing.fallbacks.enumerated() {
         let field = "routing.fallbacks[\(index)]"
         switch fallback.target {

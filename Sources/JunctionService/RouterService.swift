@@ -50,10 +50,7 @@ final class RouterService: RouterServiceServer {
             traits.deadline = rpc.deadline.map(worker.instant) ?? worker.now + worker.server.defaultDeadline
             var overrides: [ProviderTarget] = []
             if let routing {
-                traits.numRetries = routing.numRetries.map(Int.init)
-                traits.tags = routing.tags.map { String($0) }
-                traits.regions = routing.regions.map { String($0) }
-                traits.disableFallbacks = routing.disableFallbacks
+                traits.take(routing)
                 for (index, fallback) in routing.fallbacks.enumerated() {
                     let field = "routing.fallbacks[\(index)]"
                     traits.fallbacks.append(try target(fallback, field, askedModel: model, &overrides))
@@ -173,6 +170,28 @@ final class RouterService: RouterServiceServer {
         Status(
             .notFound,
             "\(field) '\(readable(name))' is no model group, alias or deployment of the configuration")
+    }
+}
+
+extension CallTraits {
+    /// Takes what a caller asks of the routing, but for its fallbacks.
+    fileprivate mutating func take(_ routing: JunctionV1.Routing.View) {
+        numRetries = routing.numRetries.map(Int.init)
+        tags = routing.tags.map { String($0) }
+        regions = routing.regions.map { String($0) }
+        disableFallbacks = routing.disableFallbacks
+        hedging = routing.hedging.map { asked in
+            Hedging(isEnabled: asked.enabled, delay: asked.delayMs.map { .milliseconds($0) })
+        }
+        switch routing.streamRescue {
+        case .continue: rescuesStream = true
+        case .never: rescuesStream = false
+        case .unspecified, .unrecognized: break
+        }
+        if !routing.sessionKey.isEmpty { session = SessionKey(routing.sessionKey.bytes) }
+        priority = routing.priority.map(Int.init) ?? priority
+        queueTimeout = routing.queueTimeoutMs.map { .milliseconds($0) }
+        explains = routing.explain
     }
 }
 

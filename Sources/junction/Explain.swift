@@ -90,18 +90,9 @@ struct Explain: ParsableCommand {
 
     private func describe(_ obstacle: Obstacle) -> String {
         switch obstacle {
-        case .notAsked: "the call names another deployment"
-        case .features: "it does not take all that the call asks for"
-        case .tags:
-            tags.isEmpty ? "it is not tagged \"default\"" : "it has no tag of \(tags.joined(separator: ", "))"
-        case .tokens(let limit, 0): "\(tokens) tokens are more than its \(limit) a minute"
-        case .tokens(let limit, let counted): "\(counted) of its \(limit) tokens a minute are taken"
-        case .requests(let limit): "its \(counted(limit, "request")) a minute are used up"
-        case .parallelRequests(let limit): "\(counted(limit, "request")) at a time are under way"
-        case .provider(let until): "its provider leaves it no more until \(until.sinceStart)"
-        case .budget(let until): "a budget is spent until \(until.sinceStart)"
-        case .cooldown(let until, let kind): "cools down until \(until.sinceStart) after \(kind)"
-        case .laterOrder: "a deployment of lower order is open"
+        case .tags where tags.isEmpty: "it is not tagged \"default\""
+        case .tags: "it has no tag of \(tags.joined(separator: ", "))"
+        default: obstacle.description(tokens: tokens)
         }
     }
 }

@@ -335,6 +335,12 @@ import Testing
               message_bytes_max: 5000
               default_deadline: 1
               retry_budget: 0.5
+              hedging: true
+              hedge_delay: 0.25
+              hedge_budget: 0.1
+              stream_rescue: continue
+              queue_timeout: 4
+              queue_size: 7
               stream_idle_timeout: 2
               connect_timeout: 3
               drain_grace: 0
@@ -349,6 +355,11 @@ import Testing
         #expect(server.defaultDeadline == .seconds(1))
         #expect(made.router.defaultDeadline == .seconds(1))
         #expect(made.router.retryBudget == 0.5)
+        #expect(made.router.hedging == Hedging(isEnabled: true, delay: .milliseconds(250)))
+        #expect(made.router.hedgeBudget == 0.1)
+        #expect(made.router.rescuesStreams)
+        #expect(made.router.queueTimeout == .seconds(4))
+        #expect(made.router.queueSize == 7)
         #expect(server.streamIdleTimeout == .seconds(2))
         #expect(server.connectTimeout == .seconds(3))
         #expect(server.drainGrace == .zero)

@@ -120,7 +120,8 @@ final class StandIn {
         }
         let binary = folder.path + "/upstream"
         try ChildProgram.run(
-            "/usr/bin/cc", ["-O2", "-D_GNU_SOURCE", "-o", binary] + files.map { tools.path + "/" + $0 } + ["-lnghttp2"])
+            "/usr/bin/cc",
+            ["-O2", "-D_GNU_SOURCE", "-o", binary] + files.map { tools.path + "/" + $0 } + ["-lnghttp2"])
         program = try ChildProgram(binary, ["--port", "0"] + arguments)
         guard let port = Int(program.firstLine().split(separator: " ").last ?? "") else {
             throw ChildFailure(program: "upstream")

@@ -34,8 +34,8 @@ private let table = [
     FailureCase(
         .contextWindowExceeded, same: .never, other: false, fallback: .contextWindow, .contextWindowExceeded),
     FailureCase(.contentPolicy, same: .never, other: false, fallback: .contentPolicy, .contentPolicy),
-    FailureCase(.malformedResponse, same: .never, other: true, fallback: .general, .unavailable),
-    FailureCase(.streamCut, same: .never, other: true, fallback: .general, .unavailable),
+    FailureCase(.malformedResponse, same: .afterBackOff, other: true, fallback: .general, .unavailable),
+    FailureCase(.streamCut, same: .afterBackOff, other: true, fallback: .general, .unavailable),
     FailureCase(.timeout, same: .never, other: true, fallback: .general, .unavailable),
     FailureCase(.cancelled, same: .never, other: false, fallback: nil, .cancelled),
 ]

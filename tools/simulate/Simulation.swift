@@ -1,6 +1,7 @@
 // A world in virtual time around the real routing core: callers that come, wait and leave, providers that
 // answer and fail. One seed, one course of events, to the bit. What becomes of a call the core alone decides.
 import JunctionRouting
+import Synchronization
 
 /// Who calls.
 public enum Calls: Sendable {
@@ -49,6 +50,20 @@ private final class Call {
     }
 }
 
+/// Calls that the router has woken, in the order in which it did. It may do so from any thread.
+private final class WokenCalls: Sendable {
+    private let calls = Mutex<[Int]>([])
+
+    func add(_ index: Int) { calls.withLock { $0.append(index) } }
+
+    func takeAll() -> [Int] {
+        calls.withLock { calls in
+            defer { calls.removeAll(keepingCapacity: true) }
+            return calls
+        }
+    }
+}
+
 /// An attempt under way.
 private struct Flight {
     var turn: Int32
@@ -73,6 +88,8 @@ public final class Simulation {
     private var pool: [Call] = []
     private var free: [Int] = []
     private var traced = 0
+    /// Calls whose turn in a queue may have come, to be told at this same time.
+    private let woken = WokenCalls()
     private var now = 0
 
     /// - Throws: `UnknownModel` when a call asks for what the configuration does not have.
@@ -125,6 +142,9 @@ public final class Simulation {
                 arrive(Int(event.subject))
             } else {
                 handle(event)
+            }
+            for index in woken.takeAll() {
+                heap.push(at: now, .isWoken, index, turn: pool[index].waitTurn)
             }
         }
         return measured.result(
@@ -187,6 +207,9 @@ public final class Simulation {
         let call = pool[index]
         (call.prompt, call.completion, call.isStreaming) = (prompt, completion, traits.isStreaming)
         (call.arrivedAt, call.leavesAt, call.deadlineAt) = (now, leavesAt, deadlineAt)
+        if router.queues(traits) {
+            call.route.wake = { [woken] in woken.add(index) }
+        }
         perform(call.route.start(now: instant, random: &decisions), call, index)
     }
 
@@ -196,6 +219,12 @@ public final class Simulation {
         let index = Int(event.subject)
         let call = pool[index]
         if event.turn == call.waitTurn {
+            if event.kind == .isWoken {
+                let action = call.route.woken(now: instant, random: &decisions)
+                if case .none = action { return }
+                call.waitTurn = -1
+                return perform(action, call, index)
+            }
             call.waitTurn = -1
             if event.kind != .wakes { return leave(event.kind, call, index) }
             return perform(call.route.timerFired(now: instant, random: &decisions), call, index)
@@ -203,7 +232,7 @@ public final class Simulation {
         // What no longer concerns anybody: an attempt that was ended before.
         guard let flight = call.with(event.turn, { $0 }) else { return }
         switch event.kind {
-        case .arrives, .wakes: break
+        case .arrives, .wakes, .isWoken: break
         case .firstContent:
             _ = call.with(event.turn) { $0.hasContent = true }
             measured.firstContent(after: now - call.arrivedAt, at: flight.deployment)

@@ -183,7 +183,7 @@ static void add_due_chunks(connection *c) {
             }
             end_stream(c);
         } else {
-            if (p->interval_us > 0 && c->chunk > 0) {
+            if (p->interval_us > 0 && c->chunk > p->first_chunk) {
                 int64_t due_us = c->due_us;
                 if (now_us < due_us) {
                     timer_set(&c->timer, due_us);
@@ -193,7 +193,7 @@ static void add_due_chunks(connection *c) {
             if (c->out.length - c->out_sent > pending_max) break;
             add_content(&event, c->chunk, p);
             add_chunk(&c->out);
-            c->due_us = (c->chunk == 0 ? now_us : c->due_us) + p->interval_us;
+            c->due_us = (c->chunk == p->first_chunk ? now_us : c->due_us) + p->interval_us;
             c->chunk++;
             count.chunks++;
         }
@@ -259,7 +259,7 @@ static void start_answer(connection *c) {
             if (p->tools) p->chunks = 4;
             if (p->cut_after >= 0) c->succeeds = false;
             c->phase = STREAMING;
-            c->chunk = 0;
+            c->chunk = p->first_chunk;
             pump(c);
             return;
         }
@@ -373,8 +373,21 @@ static void refuse(connection *c, const char *status_line) {
     if (c->fd >= 0) close_connection(c, false);
 }
 
+/// The chunk to begin with: the one after those that the last message has, where it is to be gone on with.
+static int first_chunk(const char *body, size_t length) {
+    if (!memmem(body, length, "\"continue_final_message\":true", 29) && !memmem(body, length, "\"prefix\":true", 13))
+        return 0;
+    const char *end = body + length, *last = body;
+    for (const char *at = body; (at = memmem(at, (size_t)(end - at), "\"assistant\"", 11)); at++) last = at;
+    int chunk = 0;
+    for (char next[8]; snprintf(next, sizeof next, " w%04d", chunk % 10000); chunk++)
+        if (!memmem(last, (size_t)(end - last), next, strlen(next))) break;
+    return chunk;
+}
+
 static void answer_call(connection *c, const head_fields *fields, const char *body, size_t length) {
     c->plan = plan_request(fields->script, fields->script_length, body, length, &c->model);
+    c->plan.first_chunk = first_chunk(body, length);
     c->close_after = fields->close;
     if (c->plan.echo_key) {
         size_t kept = fields->authorization_length < sizeof c->key ? fields->authorization_length : sizeof c->key - 1;

@@ -30,6 +30,7 @@ typedef struct {
     int64_t latency_us;   // before the first byte
     int64_t interval_us;  // between chunks; 0: as fast as the peer reads
     int chunks;
+    int first_chunk;      // of a stream that goes on with another's text
     int chunk_bytes;      // length of a chunk's content; 0: the usual six bytes
     int cut_after;        // close after so many content chunks; -1: never
     bool cut_role;        // a cut before the first content comes after the role-only chunk

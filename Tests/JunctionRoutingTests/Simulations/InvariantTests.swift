@@ -119,6 +119,115 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
         expectAtRest(simulation, seed)
     }
 
+    /// One deployment is slow now and then: hedges answer in its place, within their budget, and each of the
+    /// two attempts is settled.
+    @Test(arguments: seeds) func hedgesKeepTheirBudgetAndTwoAtMostAreUnderWay(seed: UInt64) {
+        func run(hedging: Bool) -> Simulation {
+            let router = router("a a a") { $0.hedging = Hedging(isEnabled: hedging) }
+            var providers = (0..<3).map { _ in
+                Provider(behaviour: { _, world in world.below(50) == 0 ? .hangs : .answers })
+            }
+            providers[1].latency = 0.3...8
+            let simulation = Simulation(router, providers: providers, seed: seed)
+            populate(simulation, count: 4_000, every: 0.02, deadline: 30, streaming: nil, leaving: true)
+            simulation.run()
+            expectAtRest(simulation, seed)
+            return simulation
+        }
+        let simulation = run(hedging: true)
+        let hedges = simulation.calls.reduce(0) { $0 + $1.route.report.attempts.count { $0.kind == .hedge } }
+        #expect(hedges > 50, "seed \(seed)")
+        #expect(hedges <= 4_000 / 20 + 9, "seed \(seed): \(hedges)")
+        #expect(simulation.calls.allSatisfy { $0.mostUnderWay <= 2 && $0.underWay.isEmpty })
+        for call in simulation.calls {
+            let report = call.route.report
+            let answers = report.attempts.count { $0.outcome == nil }
+            guard case .answered = call.end else { continue }
+            #expect(answers == 1 && report.answered != nil, "seed \(seed): exactly one answer")
+        }
+        #expect(simulation.failures == 0, "seed \(seed): \(simulation.firstFailure)")
+        #expect(simulation.secondsInAll < run(hedging: false).secondsInAll, "it is of use")
+    }
+
+    /// Streams break off everywhere: each is gone on with once, and what the broken ones used is counted.
+    @Test(arguments: seeds) func aBrokenStreamGoesOnOnce(seed: UInt64) {
+        let router = router("a a a b") {
+            $0.rescuesStreams = true
+            $0.fallbacks = ["a": ["b"]]
+            for index in $0.deployments.indices { $0.deployments[index].continuesText = index != 1 }
+        }
+        let provider = Provider(behaviour: { _, world in world.below(10) == 0 ? .cuts : .answers })
+        let simulation = Simulation(router, providers: Array(repeating: provider, count: 4), seed: seed)
+        simulation.started = { _, attempt in
+            #expect(attempt.kind != .rescue || attempt.deployment != 1, "d1 takes no beginning")
+        }
+        populate(simulation, count: 3_000, every: 0.02, deadline: 30, streaming: true, leaving: true)
+        simulation.run()
+        let rescued = simulation.calls.filter { $0.route.report.attempts.contains { $0.kind == .rescue } }
+        #expect(rescued.count > 200, "seed \(seed)")
+        #expect(rescued.allSatisfy { $0.route.report.attempts.count { $0.kind == .rescue } <= 3 })
+        // One in ten breaks, and of those one in ten again.
+        #expect(simulation.failures * 50 < 3_000, "seed \(seed): \(simulation.failures)")
+        expectAtRest(simulation, seed)
+    }
+
+    /// Far more calls than there is room for at a time: they wait in the order of their rank, the limit is
+    /// kept, and none is forgotten.
+    @Test(arguments: seeds) func theQueueIsJust(seed: UInt64) {
+        let router = router("a a") {
+            $0.deployments[0].maxParallelRequests = 3
+            $0.deployments[1].maxParallelRequests = 2
+            $0.queueTimeout = .seconds(20)
+            $0.queueSize = 60
+        }
+        let simulation = Simulation(
+            router, providers: Array(repeating: Provider(), count: 2), seed: seed)
+        simulation.watch = { now in
+            let usage = router.usage(now: now)
+            #expect(usage[0].inFlight <= 3 && usage[1].inFlight <= 2)
+        }
+        var queued = 0
+        simulation.started = { call, _ in
+            if call.route.report.queued > .zero { queued += 1 }
+            let better = simulation.calls.first {
+                $0.isWaiting
+                    && ($0.traits.priority, $0.traits.deadline!)
+                        < (call.traits.priority, call.traits.deadline!)
+            }
+            #expect(better == nil, "seed \(seed): \(call.traits) went before \(better!.traits)")
+        }
+        populate(simulation, count: 2_000, every: 0.16, deadline: 30, streaming: false, leaving: true) {
+            $1.priority = [10, 128, 128, 200][$0 % 4]
+            $1.deadline = $1.deadline! + .seconds(Double($0 % 7))
+        }
+        simulation.run()
+        #expect(queued > 1_000 && simulation.calls.allSatisfy { !$0.isWaiting && $0.end != nil })
+        // The load is just above what fits: the urgent are all served, and of the others most.
+        let urgent = simulation.calls.enumerated().filter { $0.offset % 4 == 0 }.map(\.element)
+        let unserved = urgent.count { if case .failed = $0.end { true } else { false } }
+        #expect(unserved == 0, "seed \(seed)")
+        #expect(simulation.answered > 1_500, "seed \(seed): \(simulation.answered)")
+        #expect(router.groups[0].queueLength() == 0)
+        expectAtRest(simulation, seed)
+    }
+
+    /// With room for all after a burst, every call that waits is served: nobody starves.
+    @Test(arguments: seeds) func nobodyStarvesInTheQueue(seed: UInt64) {
+        let router = router("a a a") {
+            for index in 0..<3 { $0.deployments[index].maxParallelRequests = 1 }
+            $0.deployments[2].requestsPerMinute = 30
+            $0.queueTimeout = .seconds(600)
+        }
+        let simulation = Simulation(
+            router, providers: Array(repeating: Provider(), count: 3), seed: seed)
+        populate(simulation, count: 300, every: 0.01, deadline: 600, streaming: nil) {
+            $1.priority = $0 % 3
+        }
+        simulation.run()
+        #expect(simulation.answered == 300, "seed \(seed): \(simulation.firstFailure)")
+        expectAtRest(simulation, seed)
+    }
+
     /// The same seed gives the same course, to the last token.
     @Test func theSameSeedGivesTheSameCourse() {
         func course() -> [DeploymentUsage] {
@@ -161,15 +270,16 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
 /// Adds calls at a steady rate. `streaming`: nil for every second one.
 private func populate(
     _ simulation: Simulation, count: Int, every seconds: Double, deadline: Double, streaming: Bool?,
-    leaving: Bool = false
+    leaving: Bool = false, change: (Int, inout CallTraits) -> Void = { _, _ in }
 ) {
     var random = RandomSource(seed: 99)
     for index in 0..<count {
         let arrival = Double(index) * seconds
         let tokens = 50 + random.below(400)
-        let traits = CallTraits(
+        var traits = CallTraits(
             modelGroup: 0, estimatedTokens: tokens, isStreaming: streaming ?? (index % 2 == 0),
             deadline: at(arrival + deadline))
+        change(index, &traits)
         let leaves = leaving && random.below(10) == 0 ? random.fraction() * 2 : nil
         simulation.add(traits, at: at(arrival), actualTokens: 1 + random.below(tokens), leavesAfter: leaves)
     }
@@ -182,6 +292,13 @@ extension Simulation {
     var failures: Int { failed.count }
     var retries: Int { providers.reduce(0) { $0 + $1.requests } - calls.count }
     var firstFailure: String { failed.first.map(describe) ?? "" }
+    /// Of all calls that were answered, the sum of their times.
+    var secondsInAll: Double {
+        calls.reduce(0) { sum, call in
+            guard let answered = call.route.report.answered, case .answered = call.end else { return sum }
+            return sum + (answered.startedAt + answered.duration - call.arrivesAt) / .seconds(1)
+        }
+    }
     var answered: Int {
         calls.count { if case .answered = $0.end { true } else { false } }
     }

@@ -1,5 +1,7 @@
 // A world in virtual time around the real core: providers that answer, fail, hang and break off, callers
 // that come and leave. One seed, one course of events.
+import Synchronization
+
 @testable import JunctionRouting
 
 /// What a simulated provider does with one request.
@@ -33,6 +35,7 @@ final class SimulatedCall {
     /// The attempts under way, by their numbers, and whether content of them has come.
     var underWay: [Int: (attempt: Attempt, hasContent: Bool)] = [:]
     var mostUnderWay = 0
+    var isWaiting = false
     var end: End?
 
     enum End {
@@ -51,7 +54,7 @@ final class SimulatedCall {
 
 final class Simulation {
     enum Event {
-        case arrives, leaves
+        case arrives, leaves, isWoken
         case wakes(wait: Int)
         case answers(Int)
         case firstContent(Int)
@@ -67,10 +70,14 @@ final class Simulation {
     var judge: (SimulatedCall, RouteFailure, Instant) -> Void = { _, _, _ in }
     /// Called after every attempt was started.
     var watch: (Instant) -> Void = { _ in }
+    /// Called at every attempt that is started.
+    var started: (SimulatedCall, Attempt) -> Void = { _, _ in }
     private(set) var now = Instant.zero
     private var world: RandomSource
     private var decisions: RandomSource
     private var queue = EventQueue()
+    /// Calls whose turn in a queue may have come.
+    private let woken = WokenCalls()
 
     init(_ router: Router, providers: [Provider], seed: UInt64) {
         self.router = router
@@ -84,6 +91,7 @@ final class Simulation {
         let index = calls.count
         calls.append(
             SimulatedCall(router: router, traits: traits, actualTokens: actualTokens, arrivesAt: instant))
+        calls[index].route.wake = { [woken] in woken.add(index) }
         queue.push(instant, index, .arrives)
         if let leavesAfter { queue.push(instant + .seconds(leavesAfter), index, .leaves) }
     }
@@ -93,6 +101,7 @@ final class Simulation {
             now = next.at
             let call = calls[next.call]
             if call.end == nil { handle(next.event, call, next.call) }
+            for index in woken.takeAll() { queue.push(now, index, .isWoken) }
         }
     }
 
@@ -101,6 +110,9 @@ final class Simulation {
         case .arrives: perform(call.route.start(now: now, random: &decisions), call, index)
         case .wakes(call.waits): perform(call.route.timerFired(now: now, random: &decisions), call, index)
         case .wakes: break
+        case .isWoken:
+            let action = call.route.woken(now: now, random: &decisions)
+            if !action.isNone { perform(action, call, index) }
         case .leaves:
             call.route.cancelled(now: now) { number in
                 guard call.underWay[number]?.hasContent == true else { return nil }
@@ -108,6 +120,7 @@ final class Simulation {
                 return usage(call)
             }
             call.underWay = [:]
+            call.isWaiting = false
             call.end = .left
         case .answers(let number), .firstContent(let number), .isSlow(let number), .timesOut(let number),
             .ends(let number, _, _):
@@ -118,7 +131,7 @@ final class Simulation {
     /// What happens to an attempt that is under way.
     private func handle(_ event: Event, _ number: Int, _ call: SimulatedCall, _ index: Int) {
         switch event {
-        case .arrives, .leaves, .wakes: break
+        case .arrives, .leaves, .wakes, .isWoken: break
         case .firstContent:
             call.underWay[number]?.hasContent = true
             perform(call.route.committed(attempt: number, now: now), call, index)
@@ -144,7 +157,7 @@ final class Simulation {
     ) {
         call.underWay[number] = nil
         let action = call.route.failed(
-            failure, attempt: number, usage: usage, now: now, random: &decisions)
+            failure, attempt: number, usage: usage, canGoOn: usage != nil, now: now, random: &decisions)
         perform(action, call, index)
     }
 
@@ -160,6 +173,8 @@ final class Simulation {
     private func perform(_ action: Action, _ call: SimulatedCall, _ index: Int) {
         switch action {
         case .attempt(let attempt):
+            call.isWaiting = false
+            started(call, attempt)
             call.underWay[attempt.number] = (attempt, false)
             call.mostUnderWay = max(call.mostUnderWay, call.underWay.count)
             ask(attempt, call, index)
@@ -170,8 +185,10 @@ final class Simulation {
             call.route.outrun(attempt: number, usage: usage(call), now: now)
         case .wait(let until):
             call.waits += 1
+            call.isWaiting = true
             queue.push(until, index, .wakes(wait: call.waits))
         case .reply(let failure):
+            call.isWaiting = false
             call.end = .failed(failure)
             judge(call, failure, now)
         case .reserve: preconditionFailure("no simulated router shares its limits")
@@ -200,6 +217,20 @@ final class Simulation {
         case .cuts:
             if call.traits.isStreaming { push(whole / 4, .firstContent(number)) }
             push(whole / 2, .ends(number, failure(.streamCut), usesTokens: call.traits.isStreaming))
+        }
+    }
+}
+
+/// Calls that the router has woken, in the order in which it did.
+final class WokenCalls: Sendable {
+    private let calls = Mutex<[Int]>([])
+
+    func add(_ index: Int) { calls.withLock { $0.append(index) } }
+
+    func takeAll() -> [Int] {
+        calls.withLock { calls in
+            defer { calls = [] }
+            return calls
         }
     }
 }
