@@ -195,7 +195,7 @@ extension ModelGroup.State {
                 let tokens = model.expected(waiter.request.size).total
                 let hasRoom = best.contains { place in
                     now.map { now in
-                        whole.hasRoom(for: tokens) && isOpen(place, to: waiter.request, tokens, now: now)
+                        wholeHasRoom(for: tokens) && isOpen(place, to: waiter.request, tokens, now: now)
                     } ?? false
                 }
                 if hasRoom || !best.isEmpty && !waiter.isWatching {

@@ -7,7 +7,7 @@ public struct Route: ~Copyable {
 
     /// What the usage store is asked, and how to go on when it has no room.
     private struct Question {
-        enum Sequel { case proceed, moveOn, lastResort(hasWaited: Bool), nothing }
+        enum Sequel { case proceed, moveOn, lastResort(hasWaited: Bool), queue, nothing }
 
         var number: Int
         var visit: Int
@@ -34,9 +34,6 @@ public struct Route: ~Copyable {
     /// The attempt whose content has reached the caller.
     private var committed: Int?
     private var answered: Int?
-    private var question: Question?
-    private var questions = 0
-    private var sequel = Question.Sequel.proceed
     /// The attempt whose stream broke off and is to be gone on with.
     private var broken: Int?
     private var queuePlace: QueuePlace?
@@ -47,6 +44,9 @@ public struct Route: ~Copyable {
     /// Called, from any thread, when a call that waits in a queue should be told `woken`. nil: it cannot be
     /// woken, and so does not wait in queues.
     public var wake: (@Sendable () -> Void)?
+    private var question: Question?
+    private var questions = 0
+    private var sequel = Question.Sequel.proceed
     private var backOffs = 0
     /// What the caller will be told if nothing else helps.
     private var outcome: RouteFailure.Outcome?
@@ -188,6 +188,7 @@ public struct Route: ~Copyable {
         case .proceed: return proceed(now, &random)
         case .moveOn: return attempt(asked.choice, now, &random) ?? moveOn(now, &random)
         case .lastResort(let hasWaited): return lastResort(now, &random, hasWaited: hasWaited)
+        case .queue: return tryQueued(now, &random)
         case .nothing: return .none
         }
     }
@@ -318,19 +319,25 @@ public struct Route: ~Copyable {
         queueUntil = until
         queuePlace = router.groups[target(visit).modelGroup].enterQueue(
             request, size: configuration.queueSize, until: until, now: now, wake: wake)
-        guard let wait = queuePlace?.wait(now: now) else { return nil }
+        guard let wait = queuePlace?.wait(now: now) else {
+            leaveQueue(now)
+            return nil
+        }
         phase = .queued
         return .wait(until: wait)
     }
 
     private mutating func tryQueued(_ now: Instant, _ random: inout RandomSource) -> Action {
         visit = 0
-        sequel = .lastResort(hasWaited: false)
-        if let action = attempt(.elsewhere, now, &random) {
-            leaveQueue(now)
-            return action
+        sequel = .queue
+        return attempt(.elsewhere, now, &random) ?? stayInQueue(now, &random)
+    }
+
+    private mutating func stayInQueue(_ now: Instant, _ random: inout RandomSource) -> Action {
+        if let wait = queuePlace?.wait(now: now) {
+            phase = .queued
+            return .wait(until: wait)
         }
-        if let wait = queuePlace?.wait(now: now) { return .wait(until: wait) }
         leaveQueue(now)
         queueUntil = now
         return lastResort(now, &random)
@@ -448,6 +455,7 @@ public struct Route: ~Copyable {
 
     private mutating func begin(_ booking: consuming Booking, _ now: Instant) -> Action {
         phase = .attempting
+        leaveQueue(now)
         let number = attempts.count
         let attempt = Attempt(
             number: number, kind: booking.kind, target: booking.target, timeout: booking.timeout,
