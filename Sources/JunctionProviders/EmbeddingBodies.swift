@@ -48,7 +48,7 @@ extension BodyWriter {
     }
 
     /// Bedrock passes a model's own body on: Cohere's, whose model stands in the path, or Titan's, which
-    /// takes one text. Source: docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.
+    /// takes one text. Source: Bedrock's user guide, model-parameters-titan-embed-text.
     func writeBedrock(
         _ embedding: JunctionV1.Embedding.View, model: String, options: BodyOptions
     ) throws(Failure) {

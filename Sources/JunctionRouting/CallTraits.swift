@@ -29,7 +29,7 @@ public struct CallTraits: Sendable {
     public var session: SessionKey?
     /// Place in the queue, 0 to 255; lower goes first.
     public var priority = 128
-    /// How long to wait for room when every deployment of the model group is at its limit; nil: as configured.
+    /// How long to wait for room when every deployment of the group is at its limit; nil: as configured.
     public var queueTimeout: Duration?
     /// Whether the report tells how each deployment was chosen.
     public var explains = false

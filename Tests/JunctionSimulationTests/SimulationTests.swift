@@ -169,7 +169,7 @@ struct SimulationTests {
         let table = try String(
             contentsOf: root.appending(path: "tools/simulate/strategies.md"), encoding: .utf8)
         let headings = table.matches(of: #/(?m)^## (.+)$/#).map { String($0.1) }
-        #expect(headings == ComparisonScenario.all.map(\.name))
+        #expect(headings.starts(with: ComparisonScenario.all.map(\.name)))
         let strategies = Set(table.matches(of: #/(?m)^\| `([\w-]+)`/#).map { String($0.1) })
         #expect(!strategies.isEmpty && strategies.isSubset(of: Strategy.allCases.map(\.rawValue)))
     }
