@@ -9,6 +9,8 @@ public struct ServerConfiguration: Sendable {
     /// How each deployment is called. Index `i` is the deployment that `router.deployments[i]` decides about.
     public var deployments: [DeploymentConfiguration]
     public var router: RouterConfiguration
+    /// Nil: the process counts usage for itself.
+    public var sharedUsage: SharedUsageConfiguration?
 
     public init(
         server: Server = Server(), deployments: [DeploymentConfiguration], router: RouterConfiguration

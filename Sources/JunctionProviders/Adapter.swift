@@ -14,6 +14,8 @@ public enum Adapter: Sendable, Hashable {
     case cohere
     /// Google's Gemini API.
     case gemini
+    /// Amazon Bedrock's Converse API.
+    case bedrock
 }
 
 extension Adapter {
@@ -32,6 +34,7 @@ extension Adapter {
         case .anthropic: anthropicURL(base: base)
         case .cohere: cohereURL(base: base)
         case .gemini: geminiURL(base: base, model: model, isStreaming: isStreaming)
+        case .bedrock: bedrockURL(base: base, model: model, isStreaming: isStreaming)
         }
     }
 
@@ -47,6 +50,7 @@ extension Adapter {
         case .anthropic: anthropicHeaders(key: key)
         case .cohere: cohereHeaders(key: key)
         case .gemini: geminiHeaders(key: key)
+        case .bedrock: bedrockHeaders(key: key)
         }
     }
 }

@@ -30,6 +30,8 @@ public final class AnswerReader {
         /// One JSON text, or what a provider sends in its stead.
         case whole
         case events
+        /// Amazon's binary ones.
+        case frames
         /// The last event was given.
         case over
     }
@@ -47,10 +49,12 @@ public final class AnswerReader {
     private var headers = AnswerHeaders()
     private var body = ByteBuffer(keeping: 32 << 10)
     private var events = EventStream()
+    private var frames = AmazonEventStream()
     private var openAI = OpenAIStream()
     private var anthropic = AnthropicStream()
     private var cohere = CohereStream()
     private var gemini = GeminiStream()
+    private var bedrock = BedrockStream()
     /// What was read and is yet to be given.
     private var piece = AnswerPiece()
 
@@ -67,10 +71,12 @@ public final class AnswerReader {
         headers = AnswerHeaders()
         body.removeAll()
         events.reset()
+        frames.reset()
         openAI = OpenAIStream()
         anthropic = AnthropicStream()
         cohere = CohereStream()
         gemini = GeminiStream()
+        bedrock = BedrockStream()
         piece = AnswerPiece()
     }
 
@@ -90,6 +96,7 @@ public final class AnswerReader {
             switch state {
             case .waiting, .over: break
             case .events: events.append(bytes)
+            case .frames: frames.append(bytes)
             case .whole:
                 let room = max(
                     0, (isSuccess ? AnswerReader.bodyBytesMax + 1 : AnswerReader.errorBytesMax) - body.count)
@@ -114,7 +121,7 @@ public final class AnswerReader {
         switch first {
         case nil: break
         case UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "<"): state = .whole
-        default: state = .events
+        default: state = adapter == .bedrock ? .frames : .events
         }
     }
 
@@ -139,6 +146,7 @@ public final class AnswerReader {
         switch state {
         case .over: return false
         case .events: return try readEvent(in: arena)
+        case .frames: return try readFrame(in: arena)
         case .whole, .waiting:
             if body.count > AnswerReader.bodyBytesMax { throw .malformed("is longer than 16 MiB") }
             guard isEnded else { return false }
@@ -165,15 +173,24 @@ public final class AnswerReader {
         case .gemini:
             return isStreaming
                 ? try gemini.read(answer: value, in: arena) : try readGeminiAnswer(value, in: arena)
+        case .bedrock:
+            let answer = try readBedrockAnswer(value, in: arena)
+            if isStreaming { throw .malformed("is not a stream") }
+            return answer
         }
     }
 
     private func errorAnswer() -> ProviderError {
-        if let value = json.read(body.bytes) {
+        let value = json.read(body.bytes)
+        if adapter == .bedrock, value != nil || headers.errorType != nil {
+            return bedrockError(value, type: headers.errorType)
+        }
+        if let value {
             switch adapter {
             case .openAI, .azure, .anthropic: return openAIError(value)
             case .cohere: return cohereError(value, status: status)
             case .gemini: return geminiError(value)
+            case .bedrock: break
             }
         }
         let isPage = body.bytes.first == UInt8(ascii: "<")
@@ -187,6 +204,7 @@ public final class AnswerReader {
             case .anthropic: piece = try anthropic.read(event, by: json, in: arena)
             case .cohere: piece = try cohere.read(event, by: json, in: arena)
             case .gemini: piece = try gemini.read(event, by: json, in: arena)
+            case .bedrock: break
             }
             return true
         }
@@ -198,7 +216,19 @@ public final class AnswerReader {
         case .anthropic: piece = try anthropic.end(behind: events.rest(), by: json, in: arena)
         case .cohere: piece = try cohere.end(behind: events.rest(), by: json, in: arena)
         case .gemini: piece = try gemini.end(behind: events.rest(), by: json, in: arena)
+        case .bedrock: throw .cut
         }
+        return true
+    }
+
+    private func readFrame(in arena: Arena) throws(AnswerProblem) -> Bool {
+        if let event = try frames.next() {
+            piece = try bedrock.read(event, by: json, in: arena)
+            return true
+        }
+        guard isEnded else { return false }
+        if frames.isWithinFrame { throw .cut }
+        piece = try bedrock.end()
         return true
     }
 

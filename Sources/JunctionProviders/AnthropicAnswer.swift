@@ -34,17 +34,27 @@ private func readBlocks(_ json: JSONValue, into choice: JunctionV1.Choice.View, 
     choice.message = message
     var text: [UInt8] = []
     var thinking: [UInt8] = []
+    var parts: [ReasoningBlock] = []
     var callCount = 0
     for block in json.elements {
         switch block["type"]?.text {
         case .some("text"): if let piece = block["text"]?.text { text += piece.bytes }
-        case .some("thinking"): if let piece = block["thinking"]?.text { thinking += piece.bytes }
+        case .some("thinking"):
+            if let piece = block["thinking"]?.text { thinking += piece.bytes }
+            parts.append(ReasoningBlock(block))
+        case .some("redacted_thinking"): parts.append(ReasoningBlock(block))
         case .some("tool_use"): callCount += 1
         default: break
         }
     }
     message.content = arena.text(text.span)
     if !thinking.isEmpty { choice.reasoning = arena.text(thinking.span) }
+    parts.removeAll { !$0.isSigned }
+    if !parts.isEmpty {
+        for (part, view) in zip(parts, message.setReasoningParts(count: parts.count, in: arena)) {
+            part.write(to: view, in: arena)
+        }
+    }
     if callCount > 0 {
         readToolUses(json, into: message.setToolCalls(count: callCount, in: arena), in: arena)
     }
@@ -84,6 +94,7 @@ struct AnthropicStream {
     /// The block of the tool call under way, and whether it has any arguments yet.
     private var callBlock: Int64?
     private var hasArguments = false
+    private var reasoning = ReasoningBlock()
 
     /// What an event adds. Its type stands in its data too.
     mutating func read(
@@ -153,6 +164,7 @@ struct AnthropicStream {
     /// A block of text or thinking starts empty, but may not.
     private mutating func blockStart(_ json: JSONValue, _ index: Int64, in arena: Arena) -> AnswerPiece {
         callBlock = nil
+        reasoning = ReasoningBlock(json)
         guard case .some("tool_use") = json["type"]?.text else { return gained(json, in: arena) }
         callBlock = index
         hasArguments = false
@@ -169,7 +181,10 @@ struct AnthropicStream {
     }
 
     private mutating func blockDelta(_ json: JSONValue, _ index: Int64, in arena: Arena) -> AnswerPiece {
-        guard let arguments = json["partial_json"]?.text else { return gained(json, in: arena) }
+        guard let arguments = json["partial_json"]?.text else {
+            reasoning.add(json)
+            return gained(json, in: arena)
+        }
         // Tools that the provider calls itself have arguments too.
         guard index == callBlock, !arguments.isEmpty else { return AnswerPiece() }
         hasArguments = true
@@ -180,6 +195,14 @@ struct AnthropicStream {
 
     /// A call without arguments has had no fragment of them by its end, yet arguments are a JSON object.
     private mutating func blockStop(_ index: Int64, in arena: Arena) -> AnswerPiece {
+        if reasoning.isSigned {
+            let (delta, choice) = choiceDelta(in: arena)
+            let part = JunctionV1.ReasoningPart.View(in: arena)
+            reasoning.write(to: part, in: arena)
+            choice.reasoningPart = part
+            reasoning = ReasoningBlock()
+            return AnswerPiece(delta: delta, hasContent: true)
+        }
         guard index == callBlock else { return AnswerPiece() }
         callBlock = nil
         if hasArguments { return AnswerPiece() }
@@ -206,6 +229,23 @@ struct AnthropicStream {
         let call = choice.setToolCalls(count: 1, in: arena)[0]
         call.index = callCount - 1
         return (delta, call)
+    }
+}
+
+extension ReasoningBlock {
+    /// A block of thinking, as a whole or at its start.
+    fileprivate init(_ json: JSONValue) { add(json) }
+
+    /// What a block of thinking, or a delta of one, holds.
+    fileprivate mutating func add(_ json: JSONValue) {
+        for (key, value) in json.members {
+            switch key {
+            case "thinking": if let piece = value.text { text += piece.bytes }
+            case "signature": if let piece = value.text { signature += piece.bytes }
+            case "data": if let piece = value.text { redacted += piece.bytes }
+            default: break
+            }
+        }
     }
 }
 
@@ -273,7 +313,8 @@ private struct AnthropicUsage {
     /// Nil when there is none, or one that says nothing.
     var tokens: TokenUsage? {
         let usage = TokenUsage(
-            prompt: input + written + cached, completion: output, cached: cached, reasoning: thinking)
+            prompt: input + written + cached, completion: output, cached: cached, cacheWritten: written,
+            reasoning: thinking)
         return usage.total == 0 ? nil : usage
     }
 }

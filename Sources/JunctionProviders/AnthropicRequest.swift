@@ -1,7 +1,7 @@
 // Anthropic's Messages API: the request body. Source: docs.anthropic.com/en/api/messages.
 //
 // Left out, since it changes no answer's form: `name`, `metadata` (labels it does not keep), an image's
-// `detail`. Prompt caching and what else the API has come by `extra_parameters_json`.
+// `detail`. What else the API has comes by `extra_parameters_json`.
 import Glibc
 internal import JunctionMessages
 internal import JunctionProtobuf
@@ -15,10 +15,10 @@ extension BodyWriter {
         _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, options: BodyOptions
     ) throws(Failure) {
         try refuseForAnthropic(completion)
-        let budget = try thinkingBudget(completion)
+        let thinking = try claudeThinking(completion, model: model)
         member("model")
         writer.string(model)
-        integer("max_tokens", completion.maxTokens.map(Int.init) ?? maxTokensDefault + budget)
+        integer("max_tokens", completion.maxTokens.map(Int.init) ?? maxTokensDefault + thinking.tokens)
         try writeSystem(completion.messages)
         member("messages")
         try writeTurns(completion.messages)
@@ -26,21 +26,25 @@ extension BodyWriter {
         try number("temperature", completion.temperature)
         try number("top_p", completion.topP)
         texts("stop_sequences", completion.stop)
-        if budget > 0 {
-            member("thinking")
-            writer.raw(#"{"type":"enabled","budget_tokens":"#)
-            writer.integer(Int64(budget))
-            writer.raw("}")
-        }
+        writeThinking(thinking)
         try writeAnthropicTools(completion)
-        if let format = completion.responseFormat { try writeAnthropicFormat(format) }
         if !completion.user.isEmpty {
             member("metadata")
             writer.raw(#"{"user_id":"#)
             writer.string(completion.user)
             writer.raw("}")
         }
-        try writeExtras(completion.extraParametersJson, options.extraBody)
+        let extras = completion.extraParametersJson
+        try openObject("output_config", extras, options.extraBody) { () throws(Failure) in
+            if case .adaptive(let effort, _) = thinking {
+                inner("effort")
+                writer.raw(#"""#)
+                writer.raw(effort)
+                writer.raw(#"""#)
+            }
+            if let format = completion.responseFormat { try writeAnthropicFormat(format) }
+        }
+        try writeExtras(extras, options.extraBody)
         writer.raw("}")
     }
 
@@ -58,30 +62,18 @@ extension BodyWriter {
         }
     }
 
-    /// How many tokens the effort is worth, as LiteLLM has it; 1024 is the least that the API takes. None
-    /// where the conversation goes on from tool results: the API wants the signed thinking before the call
-    /// back then, which our messages do not carry, and takes the turn without.
-    private func thinkingBudget(_ completion: JunctionV1.Completion.View) throws(Failure) -> Int {
-        let effort = completion.reasoningEffort
-        let budget: Int
-        if effort.isEmpty || effort == "none" {
-            return 0
-        } else if effort == "minimal" || effort == "low" {
-            budget = 1024
-        } else if effort == "medium" {
-            budget = 2048
-        } else if effort == "high" {
-            budget = 4096
-        } else {
-            throw wrong(
-                "completion.reasoning_effort", "is none of `none`, `minimal`, `low`, `medium` and `high`")
+    private func writeThinking(_ thinking: ClaudeThinking) {
+        switch thinking {
+        case .off: break
+        case .budget(let tokens):
+            member("thinking")
+            writer.raw(#"{"type":"enabled","budget_tokens":"#)
+            writer.integer(Int64(tokens))
+            writer.raw("}")
+        case .adaptive:
+            member("thinking")
+            writer.raw(#"{"type":"adaptive"}"#)
         }
-        if completion.messages.last?.role == .tool { return 0 }
-        if let most = completion.maxTokens, most <= budget {
-            throw wrong(
-                "completion.max_tokens", "is not above \(budget), which the reasoning effort alone may use")
-        }
-        return budget
     }
 
     // MARK: Messages
@@ -90,11 +82,11 @@ extension BodyWriter {
     private func writeSystem(_ messages: Repeated<JunctionV1.Message.View>) throws(Failure) {
         var isOpen = false
         for (index, message) in messages.enumerated() where message.isInstruction {
-            try writeTexts(of: message, index) { text in
+            try writeTexts(of: message, index) { text, isMarked in
                 if isOpen { writer.raw(",") } else { member("system") }
                 if !isOpen { writer.raw("[") }
                 isOpen = true
-                writeText(text)
+                writeText(text, isMarked: isMarked)
             }
         }
         if isOpen { writer.raw("]") }
@@ -102,91 +94,96 @@ extension BodyWriter {
 
     /// The text of an instruction, which may hold nothing else.
     private func writeTexts(
-        of message: JunctionV1.Message.View, _ index: Int, _ write: (Text) -> Void
+        of message: JunctionV1.Message.View, _ index: Int, _ write: (Text, _ isMarked: Bool) -> Void
     ) throws(Failure) {
-        if message.parts.isEmpty, !message.content.isEmpty { write(message.content) }
+        if message.parts.isEmpty, !message.content.isEmpty { write(message.content, false) }
         for (place, part) in message.parts.enumerated() {
             guard case .text(let text) = part.part else {
                 throw wrong(
                     "completion.messages[\(index)].parts[\(place)]",
                     "is not text, which is all that Anthropic takes as instructions")
             }
-            if !text.isEmpty { write(text) }
+            if !text.isEmpty { write(text, part.cacheBreakpoint) }
         }
     }
 
     /// The conversation. Messages of one side that follow each other are one turn; a message without any
     /// content, which the API refuses, is none.
     private func writeTurns(_ messages: Repeated<JunctionV1.Message.View>) throws(Failure) {
-        var turn = Turn(writer: writer)
+        var turns = Turns(writer: writer)
         for (index, message) in messages.enumerated() {
             switch message.role {
             case .system, .developer: continue
             case .user:
-                turn.side = "user"
-                try writeBlocks(message, index, &turn)
+                turns.side = .user
+                try writeBlocks(message, index, &turns)
             case .tool:
-                turn.side = "user"
-                try writeToolResult(message, index, &turn)
+                turns.side = .user
+                try writeToolResult(message, index, &turns)
             case .assistant:
-                turn.side = "assistant"
-                try writeBlocks(message, index, &turn)
-                if !message.refusal.isEmpty { writeText(message.refusal, &turn) }
-                try writeToolUses(message, index, &turn)
+                turns.side = .assistant
+                writeThinkingBlocks(message, &turns)
+                try writeBlocks(message, index, &turns)
+                if !message.refusal.isEmpty { writeText(message.refusal, &turns) }
+                try writeToolUses(message, index, &turns)
             case .unspecified, .unrecognized:
                 throw wrong("completion.messages[\(index)].role", "is not one that providers have")
             }
         }
-        turn.end()
+        turns.end()
     }
 
-    /// The messages so far: opens and closes turns as blocks come.
-    private struct Turn {
-        let writer: JSONWriter
-        /// Whose blocks come next.
-        var side: StaticString = "user"
-        private var sideOpen: StaticString?
-
-        init(writer: JSONWriter) { self.writer = writer }
-
-        /// Before each block.
-        mutating func block() {
-            if let sideOpen, sideOpen.utf8CodeUnitCount == side.utf8CodeUnitCount { return writer.raw(",") }
-            writer.raw(sideOpen == nil ? #"[{"role":""# : #"]},{"role":""#)
-            writer.raw(side)
-            writer.raw(#"","content":["#)
-            sideOpen = side
+    /// What is not signed, the API would refuse.
+    private func writeThinkingBlocks(_ message: JunctionV1.Message.View, _ turns: inout Turns) {
+        for part in message.reasoningParts where part.isSigned {
+            turns.block()
+            if part.redacted.isEmpty {
+                writer.raw(#"{"type":"thinking","thinking":"#)
+                writer.string(part.text)
+                write("signature", part.signature)
+            } else {
+                writer.raw(#"{"type":"redacted_thinking","data":"#)
+                writer.string(part.redacted)
+            }
+            writer.raw("}")
         }
-
-        func end() { writer.raw(sideOpen == nil ? "[]" : "]}]") }
     }
 
     private func writeBlocks(
-        _ message: JunctionV1.Message.View, _ index: Int, _ turn: inout Turn
+        _ message: JunctionV1.Message.View, _ index: Int, _ turns: inout Turns
     ) throws(Failure) {
-        if message.parts.isEmpty, !message.content.isEmpty { writeText(message.content, &turn) }
+        if message.parts.isEmpty, !message.content.isEmpty { writeText(message.content, &turns) }
         for (place, part) in message.parts.enumerated() {
             switch part.part {
-            case .text(let text): if !text.isEmpty { writeText(text, &turn) }
+            case .text(let text):
+                if !text.isEmpty { writeText(text, isMarked: part.cacheBreakpoint, &turns) }
             case .image(let image):
-                turn.block()
+                turns.block()
                 try writeAnthropicImage(image, index, place)
+                closeBlock(isMarked: part.cacheBreakpoint)
             case nil: throw wrong("completion.messages[\(index)].parts[\(place)].part", "is not set")
             }
         }
     }
 
-    private func writeText(_ text: Text, _ turn: inout Turn) {
-        turn.block()
-        writeText(text)
+    private func writeText(_ text: Text, isMarked: Bool = false, _ turns: inout Turns) {
+        turns.block()
+        writeText(text, isMarked: isMarked)
     }
 
-    private func writeText(_ text: Text) {
+    private func writeText(_ text: Text, isMarked: Bool) {
         writer.raw(#"{"type":"text","text":"#)
         writer.string(text)
-        writer.raw("}")
+        closeBlock(isMarked: isMarked)
     }
 
+    /// Closes a block or a tool, up to which the prompt is kept in the cache where it is marked. Source:
+    /// docs.anthropic.com/en/docs/build-with-claude/prompt-caching.
+    private func closeBlock(isMarked: Bool) {
+        writer.raw(isMarked ? #","cache_control":{"type":"ephemeral"}}"# : "}")
+    }
+
+    /// An image's block up to its closing brace.
     private func writeAnthropicImage(
         _ image: JunctionV1.ImagePart.View, _ index: Int, _ place: Int
     ) throws(Failure) {
@@ -196,7 +193,7 @@ extension BodyWriter {
             guard bytes.count >= 5, strncasecmp(url.pointer, "data:", 5) == 0 else {
                 writer.raw(#"{"type":"image","source":{"type":"url","url":"#)
                 writer.string(url)
-                return writer.raw("}}")
+                return writer.raw("}")
             }
             guard let comma = bytes.firstIndex(of: UInt8(ascii: ",")),
                 let mediaType = base64MediaType(bytes[5..<max(comma, 5)])
@@ -207,7 +204,7 @@ extension BodyWriter {
             }
             writeSource(mediaType)
             writer.string(JSONText(UnsafeRawBufferPointer(rebasing: bytes[(comma + 1)...])))
-            writer.raw("}}")
+            writer.raw("}")
         case .data(let data):
             try checkMediaType(image, index, place)
             writeSource(
@@ -215,7 +212,7 @@ extension BodyWriter {
             )
             writer.raw(#"""#)
             writer.base64(data.bytes)
-            writer.raw(#""}}"#)
+            writer.raw(#""}"#)
         case nil:
             throw wrong(
                 "completion.messages[\(index)].parts[\(place)].image.source",
@@ -231,10 +228,10 @@ extension BodyWriter {
     }
 
     private func writeToolUses(
-        _ message: JunctionV1.Message.View, _ index: Int, _ turn: inout Turn
+        _ message: JunctionV1.Message.View, _ index: Int, _ turns: inout Turns
     ) throws(Failure) {
         for (place, call) in message.toolCalls.enumerated() {
-            turn.block()
+            turns.block()
             writer.raw(#"{"type":"tool_use","id":"#)
             writer.string(takeApart(callID: call.id).id)
             writer.raw(#","name":"#)
@@ -252,12 +249,12 @@ extension BodyWriter {
     }
 
     private func writeToolResult(
-        _ message: JunctionV1.Message.View, _ index: Int, _ turn: inout Turn
+        _ message: JunctionV1.Message.View, _ index: Int, _ turns: inout Turns
     ) throws(Failure) {
         if message.toolCallId.isEmpty {
             throw wrong("completion.messages[\(index)].tool_call_id", "is empty: say which call it answers")
         }
-        turn.block()
+        turns.block()
         writer.raw(#"{"type":"tool_result","tool_use_id":"#)
         writer.string(takeApart(callID: message.toolCallId).id)
         if message.parts.isEmpty {
@@ -278,8 +275,10 @@ extension BodyWriter {
             if !isFirst { writer.raw(",") }
             isFirst = false
             switch part.part {
-            case .text(let text): writeText(text)
-            case .image(let image): try writeAnthropicImage(image, index, place)
+            case .text(let text): writeText(text, isMarked: part.cacheBreakpoint)
+            case .image(let image):
+                try writeAnthropicImage(image, index, place)
+                closeBlock(isMarked: part.cacheBreakpoint)
             case nil: throw wrong("completion.messages[\(index)].parts[\(place)].part", "is not set")
             }
         }
@@ -313,7 +312,7 @@ extension BodyWriter {
                     function.parametersJson, "completion.tools[\(index)].function.parameters_json")
             }
             write("strict", function.strict)
-            writer.raw("}")
+            closeBlock(isMarked: tool.cacheBreakpoint)
         }
         writer.raw("]")
         try writeAnthropicToolChoice(choice, callsOnlyOne: completion.parallelToolCalls == false)
@@ -350,12 +349,35 @@ extension BodyWriter {
             guard let schema = format.jsonSchema else {
                 throw wrong("completion.response_format.json_schema", "is not set")
             }
-            member("output_config")
-            writer.raw(#"{"format":{"type":"json_schema","schema":"#)
+            inner("format")
+            writer.raw(#"{"type":"json_schema","schema":"#)
             try writeObject(schema.schemaJson, "completion.response_format.json_schema.schema_json")
-            writer.raw("}}")
+            writer.raw("}")
         }
     }
+}
+
+/// A conversation that takes turns, of blocks each: opens and closes turns as blocks come. Bedrock has the
+/// same.
+struct Turns {
+    enum Side { case user, assistant }
+
+    let writer: JSONWriter
+    /// Whose blocks come next.
+    var side = Side.user
+    private var sideOpen: Side?
+
+    init(writer: JSONWriter) { self.writer = writer }
+
+    /// Before each block.
+    mutating func block() {
+        if side == sideOpen { return writer.raw(",") }
+        writer.raw(sideOpen == nil ? #"[{"role":""# : #"]},{"role":""#)
+        writer.raw(side == .user ? #"user","content":["# : #"assistant","content":["#)
+        sideOpen = side
+    }
+
+    func end() { writer.raw(sideOpen == nil ? "[]" : "]}]") }
 }
 
 extension JunctionV1.Message.View {

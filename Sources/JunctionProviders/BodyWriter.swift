@@ -17,7 +17,10 @@ public final class BodyWriter {
     let writer = JSONWriter()
     private let reader: JSONReader
     /// The members of the body so far.
-    private var written: [StaticString] = []
+    var written: [StaticString] = []
+    /// The members so far of the object that is open, and the objects that were.
+    var innerWritten: [StaticString] = []
+    var merged: [StaticString] = []
 
     /// - Parameter json: reads the JSON that callers send as text; shared by whoever runs on the thread.
     public init(json reader: JSONReader = JSONReader()) { self.reader = reader }
@@ -35,6 +38,7 @@ public final class BodyWriter {
     ) throws(Failure) {
         writer.removeAll()
         written.removeAll(keepingCapacity: true)
+        merged.removeAll(keepingCapacity: true)
         switch adapter {
         case .openAI(let quirks):
             try writeOpenAI(
@@ -47,6 +51,7 @@ public final class BodyWriter {
         case .cohere:
             try writeCohere(completion, model: model, isStreaming: isStreaming, options: options)
         case .gemini: try writeGemini(completion, model: model, options: options)
+        case .bedrock: try writeBedrock(completion, model: model, options: options)
         }
     }
 
@@ -129,6 +134,8 @@ extension BodyWriter {
 
     private func writeExtraParameters(_ object: JSONValue) throws(Failure) {
         for (key, value) in object.members {
+            // What an open object took in is in the body already.
+            if value.isObject, merged.contains(where: { $0 ~= key }) { continue }
             if isReserved(key) || isWritten(key.bytes) {
                 throw wrong(
                     "completion.extra_parameters_json",
@@ -141,7 +148,7 @@ extension BodyWriter {
         }
     }
 
-    private func isWritten(_ name: UnsafeRawBufferPointer) -> Bool {
+    func isWritten(_ name: UnsafeRawBufferPointer) -> Bool {
         written.contains { $0 ~= JSONText(name) }
     }
 

@@ -101,6 +101,26 @@ private let codes: [String: Failure.Kind] = [
     "authentication_error": .authentication,
     "model_not_found": .notFound,
     "DeploymentNotFound": .notFound,
+    // Bedrock, and what stands before all of Amazon's services.
+    "ThrottlingException": .rateLimited,
+    "TooManyRequestsException": .rateLimited,
+    "ServiceQuotaExceededException": .rateLimited,
+    "ModelNotReadyException": .overloaded,
+    "ServiceUnavailableException": .overloaded,
+    "ModelTimeoutException": .serverError,
+    "ModelErrorException": .serverError,
+    "ModelStreamErrorException": .serverError,
+    "InternalServerException": .serverError,
+    "InternalFailure": .serverError,
+    "ResourceNotFoundException": .notFound,
+    "AccessDeniedException": .authentication,
+    "UnrecognizedClientException": .authentication,
+    "InvalidClientTokenId": .authentication,
+    "InvalidSignatureException": .authentication,
+    "SignatureDoesNotMatch": .authentication,
+    "IncompleteSignatureException": .authentication,
+    "MissingAuthenticationTokenException": .authentication,
+    "ExpiredTokenException": .authentication,
 ]
 
 /// In lower case: a refused key that came as a bad request.
@@ -115,7 +135,8 @@ private let contextWindowTexts = [
     "context length",
     "prompt is too long",
     "input token count", "too many tokens: total number", "too many tokens: size limit",
-    "input is too long", "input tokens exceed", "maximum prompt length", "too many tokens in the prompt",
+    "input is too long", "input tokens exceed", "too many input tokens", "expected maxlength:",
+    "maximum prompt length", "too many tokens in the prompt",
 ]
 
 /// In lower case.

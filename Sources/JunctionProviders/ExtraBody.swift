@@ -11,8 +11,15 @@ public struct ExtraBody: Sendable {
         case reserved(member: String)
     }
 
-    /// Each member's name, and how it is appended to an object: `,"name":value`.
-    let members: [(name: [UInt8], json: [UInt8])]
+    struct Member: Sendable {
+        let name: [UInt8]
+        /// How it is appended to an object: `,"name":value`.
+        let json: [UInt8]
+        /// The members of the value, where it is an object.
+        let inner: [Member]?
+    }
+
+    let members: [Member]
 
     /// - Parameter json: a JSON object.
     public init(json: String) throws(Problem) {
@@ -20,18 +27,23 @@ public struct ExtraBody: Sendable {
         let reader = JSONReader()
         writer.raw(json)
         guard let object = reader.read(writer.bytes), object.isObject else { throw .notAnObject }
-        var members: [(name: [UInt8], json: [UInt8])] = []
-        for (key, value) in object.members {
-            if isReserved(key) { throw .reserved(member: String(key)) }
+        for (key, _) in object.members where isReserved(key) { throw .reserved(member: String(key)) }
+        members = ExtraBody.members(of: object, by: writer)
+        withExtendedLifetime(reader) {}
+    }
+
+    private static func members(of object: JSONValue, by writer: JSONWriter) -> [Member] {
+        object.members.map { key, value in
             writer.removeAll()
             writer.raw(",")
             writer.string(key)
             writer.raw(":")
             writer.value(value)
-            members.append((Array(key.bytes), Array(writer.bytes)))
+            let json = Array(writer.bytes)
+            return Member(
+                name: Array(key.bytes), json: json,
+                inner: value.isObject ? members(of: value, by: writer) : nil)
         }
-        self.members = members
-        withExtendedLifetime(reader) {}
     }
 }
 

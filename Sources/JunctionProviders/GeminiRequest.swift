@@ -14,7 +14,7 @@ extension BodyWriter {
         try writeInstruction(completion.messages)
         member("contents")
         try writeContents(completion.messages, model: model)
-        try writeConfig(completion, model: model)
+        try writeConfig(completion, model: model, options: options)
         try writeGeminiTools(completion)
         try writeExtras(completion.extraParametersJson, options.extraBody)
         writer.raw("}")
@@ -203,74 +203,51 @@ extension BodyWriter {
 
     // MARK: Parameters
 
-    private func writeConfig(_ completion: JunctionV1.Completion.View, model: String) throws(Failure) {
-        var isOpen = false
-        try setting("temperature", completion.temperature, field: "temperature", &isOpen)
-        try setting("topP", completion.topP, field: "top_p", &isOpen)
-        setting("maxOutputTokens", completion.maxTokens, &isOpen)
-        if !completion.stop.isEmpty {
-            setting("stopSequences", &isOpen)
-            writeTexts(completion.stop)
-        }
-        setting("candidateCount", completion.n, &isOpen)
-        setting("seed", completion.seed, &isOpen)
-        try setting("presencePenalty", completion.presencePenalty, field: "presence_penalty", &isOpen)
-        try setting("frequencyPenalty", completion.frequencyPenalty, field: "frequency_penalty", &isOpen)
-        if let logprobs = completion.logprobs {
-            setting("responseLogprobs", &isOpen)
-            writer.bool(logprobs)
-        }
-        setting("logprobs", completion.topLogprobs, &isOpen)
-        if let format = completion.responseFormat { try writeGeminiFormat(format, &isOpen) }
-        try writeThinking(completion.reasoningEffort, model: model, &isOpen)
-        if isOpen { writer.raw("}") }
-    }
-
-    /// Opens a member of `generationConfig`, and that with its first.
-    private func setting(_ name: StaticString, _ isOpen: inout Bool) {
-        if !isOpen { member("generationConfig") }
-        writer.raw(isOpen ? #",""# : #"{""#)
-        writer.raw(name)
-        writer.raw(#"":"#)
-        isOpen = true
-    }
-
-    private func setting(_ name: StaticString, _ value: (some BinaryInteger)?, _ isOpen: inout Bool) {
-        guard let value else { return }
-        setting(name, &isOpen)
-        writer.integer(Int64(value))
-    }
-
-    private func setting(
-        _ name: StaticString, _ value: Double?, field: StaticString, _ isOpen: inout Bool
+    private func writeConfig(
+        _ completion: JunctionV1.Completion.View, model: String, options: BodyOptions
     ) throws(Failure) {
-        guard let value else { return }
-        guard value.isFinite else { throw wrong("completion.\(field)", "is not a finite number") }
-        setting(name, &isOpen)
-        writer.number(value)
+        let extras = completion.extraParametersJson
+        try openObject("generationConfig", extras, options.extraBody) { () throws(Failure) in
+            try inner("temperature", completion.temperature, field: "temperature")
+            try inner("topP", completion.topP, field: "top_p")
+            inner("maxOutputTokens", completion.maxTokens)
+            if !completion.stop.isEmpty {
+                inner("stopSequences")
+                writeTexts(completion.stop)
+            }
+            inner("candidateCount", completion.n)
+            inner("seed", completion.seed)
+            try inner("presencePenalty", completion.presencePenalty, field: "presence_penalty")
+            try inner("frequencyPenalty", completion.frequencyPenalty, field: "frequency_penalty")
+            if let logprobs = completion.logprobs {
+                inner("responseLogprobs")
+                writer.bool(logprobs)
+            }
+            inner("logprobs", completion.topLogprobs)
+            if let format = completion.responseFormat { try writeGeminiFormat(format) }
+            try writeThinking(completion.reasoningEffort, model: model)
+        }
     }
 
-    private func writeGeminiFormat(_ format: JunctionV1.ResponseFormat.View, _ isOpen: inout Bool)
-        throws(Failure)
-    {
+    private func writeGeminiFormat(_ format: JunctionV1.ResponseFormat.View) throws(Failure) {
         switch format.type {
         case .unspecified, .text: return
         case .unrecognized: throw wrong("completion.response_format.type", "is not one that providers have")
         case .jsonObject, .jsonSchema:
-            setting("responseMimeType", &isOpen)
+            inner("responseMimeType")
             writer.raw(#""application/json""#)
         }
         if format.type == .jsonObject { return }
         guard let schema = format.jsonSchema else {
             throw wrong("completion.response_format.json_schema", "is not set")
         }
-        setting("responseJsonSchema", &isOpen)
+        inner("responseJsonSchema")
         try writeObject(schema.schemaJson, "completion.response_format.json_schema.schema_json")
     }
 
     /// Gemini 3 takes levels, models before it budgets of tokens; which budget a level is as Google has it.
     /// Source: ai.google.dev/gemini-api/docs/openai#thinking.
-    private func writeThinking(_ effort: Text, model: String, _ isOpen: inout Bool) throws(Failure) {
+    private func writeThinking(_ effort: Text, model: String) throws(Failure) {
         if effort.isEmpty { return }
         var budget = 0
         switch effort {
@@ -282,7 +259,7 @@ extension BodyWriter {
             throw wrong(
                 "completion.reasoning_effort", "is not one of `none`, `minimal`, `low`, `medium` and `high`")
         }
-        setting("thinkingConfig", &isOpen)
+        inner("thinkingConfig")
         if model.hasPrefix("gemini-3") && !(effort == "none") {
             writer.raw(#"{"thinkingLevel":"#)
             writer.string(effort)

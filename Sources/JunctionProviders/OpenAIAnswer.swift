@@ -387,6 +387,7 @@ func usageMessage(_ usage: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View
     message.completionTokens = Int64(usage.completion)
     message.totalTokens = Int64(usage.total)
     message.cachedTokens = Int64(usage.cached)
+    message.cacheWriteTokens = Int64(usage.cacheWritten)
     message.reasoningTokens = Int64(usage.reasoning)
     return message
 }

@@ -35,6 +35,8 @@ struct AnswerHeaders {
     private var retryAfterMilliseconds: Duration?
     private var retryDate: Duration?
     private var date: Duration?
+    /// What Amazon calls the error.
+    private(set) var errorType: String?
 
     /// Dates are read against the answer's own, which may come behind them.
     var rateLimits: RateLimits {
@@ -65,6 +67,7 @@ struct AnswerHeaders {
             if retryAfter == nil { retryDate = secondsSince1970(httpDate: value) }
         case 14 where equal(name, "retry-after-ms"):
             retryAfterMilliseconds = duration(value).map { $0 / 1000 }
+        case 16 where equal(name, "x-amzn-errortype"): errorType = text(value)
         case 24 where equal(name, "x-ratelimit-limit-tokens"): limits.tokens.limit = limit(value)
         case 24 where equal(name, "x-ratelimit-reset-tokens"): limits.tokens.reset = duration(value)
         case 26 where equal(name, "x-ratelimit-limit-requests"): limits.requests.limit = limit(value)
@@ -93,6 +96,10 @@ struct AnswerHeaders {
         default: break
         }
     }
+}
+
+private func text(_ value: Span<UInt8>) -> String {
+    value.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
 }
 
 /// Azure has sent limits of 0 and -1, which mean nothing.

@@ -38,6 +38,8 @@ public enum Registry {
         .init("cohere_chat", .cohere, "https://api.cohere.com", key: "COHERE_API_KEY"),
         .init(
             "gemini", .gemini, "https://generativelanguage.googleapis.com/v1beta", key: "GEMINI_API_KEY"),
+        .init("bedrock", .bedrock, nil, key: "AWS_BEARER_TOKEN_BEDROCK"),
+        .init("bedrock_converse", .bedrock, nil, key: "AWS_BEARER_TOKEN_BEDROCK"),
         .init("ollama", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
         .init("ollama_chat", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
         .init("hosted_vllm", .openAI([]), nil, key: nil),
@@ -50,7 +52,7 @@ public enum Registry {
 
     /// Providers that LiteLLM has and whose wire format Junction does not speak yet.
     public static let notYet: Set<String> = [
-        "azure_ai", "vertex_ai", "bedrock", "sagemaker",
+        "azure_ai", "vertex_ai", "sagemaker",
     ]
 
     /// The names of all providers, in the order of the table.

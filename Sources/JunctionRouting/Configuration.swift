@@ -49,6 +49,11 @@ public struct RouterConfiguration: Sendable {
     /// `latency-based-routing` chooses at random among deployments at most this share slower than the
     /// fastest.
     public var lowestLatencyBuffer: Double
+    /// Whether a second attempt is made beside a slow one, where the call does not say.
+    public var hedging = Hedging(isEnabled: false)
+    /// Most hedges in the calls of a model group together: this share of its calls in ten seconds, and one
+    /// in ten seconds beside.
+    public var hedgeBudget = 0.05
 
     public init(
         deployments: [Deployment], aliases: [String: String] = [:], fallbacks: [String: [String]] = [:],

@@ -34,6 +34,9 @@ struct Slot {
         max(Double(tokensCounted) / Double(tokensLimit), Double(requestsCounted) / Double(requestsLimit))
     }
 
+    /// Whether half of each limit is left: room for a call that could do without.
+    var isHalfFree: Bool { shareUsed <= 0.5 && inFlight <= inFlightLimit / 2 }
+
     mutating func startMinute() {
         tokensCounted = 0
         requestsCounted = 0

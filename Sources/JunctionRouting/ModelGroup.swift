@@ -2,8 +2,8 @@
 // checking limits and reserving are one step.
 import Synchronization
 
-/// What an attempt means for the retry budget of its model group.
-enum BudgetUse { case addsCall, none, takesRetry }
+/// What an attempt means for the budgets of its model group: how many retries, and how many hedges.
+enum BudgetUse { case addsCall, none, takesRetry, takesHedge }
 
 /// What a call asks of a model group.
 struct PickRequest {
@@ -22,11 +22,14 @@ struct PickRequest {
     var windowAbove: Int?
     /// Whether a deployment that cools down by our own judgement may be chosen.
     var ignoresJudgement = false
-    /// What it takes from, or adds to, the retry budget.
+    /// What it takes from, or adds to, the budgets.
     var budgetUse = BudgetUse.none
+    /// Whether it wants to know when an attempt is slow.
+    var learnsSlowness = false
     /// Whether every deployment may be chosen that is open: the rule, and the quick way.
     var takesAll: Bool {
         only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && !ignoresJudgement
+            && budgetUse != .takesHedge
     }
 }
 
@@ -37,6 +40,8 @@ struct Pick: ~Copyable {
     var othersRemain: Bool
     /// Seconds in which the group answers, on average; 0: not known.
     var expectedSeconds: Double
+    /// After how long an attempt is slow; nil: not asked, or not known.
+    var slowAfter: Duration?
 }
 
 /// Why a model group has no deployment for a call, and when it will have one.
@@ -87,7 +92,10 @@ final class ModelGroup: Sendable {
         var minute = Minute()
         var paceOfWhole = Pace()
         var paceOfFirst = Pace()
+        var tailOfWhole = LatencyTail()
+        var tailOfFirst = LatencyTail()
         var budget: RetryBudget
+        var hedgeBudget: RetryBudget
     }
 
     init(name: String, members: [Int], _ configuration: RouterConfiguration) {
@@ -123,7 +131,8 @@ final class ModelGroup: Sendable {
             State(
                 slots: ordered.map { Slot(all[$0]) }, health: ordered.map { _ in Health() },
                 windows: terms.map { $0.maxInputTokens ?? 0 },
-                budget: RetryBudget(share: configuration.retryBudget)))
+                budget: RetryBudget(share: configuration.retryBudget),
+                hedgeBudget: RetryBudget(share: configuration.hedgeBudget, freeASecond: 0.1)))
     }
 
     /// `weight` where any deployment has one, else requests, else tokens per minute; else all alike.
@@ -153,7 +162,9 @@ final class ModelGroup: Sendable {
     /// time that is left.
     func reserve(_ request: PickRequest, now: Instant, random: inout RandomSource) -> Pick? {
         let picked = withState {
-            state -> (place: Int, minute: Int, isProbe: Bool, othersRemain: Bool, expected: Double)? in
+            state -> (
+                place: Int, minute: Int, isProbe: Bool, othersRemain: Bool, expected: Double, slow: Double?
+            )? in
             state.advance(to: now)
             guard state.affords(request) else { return nil }
             let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
@@ -168,7 +179,7 @@ final class ModelGroup: Sendable {
                 return (
                     place, state.minute.number, state.startProbe(place, now),
                     state.othersRemain(than: place, for: request, now: now),
-                    pace.expected
+                    pace.expected, request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil
                 )
             }
             return nil
@@ -178,7 +189,8 @@ final class ModelGroup: Sendable {
             reservation: Reservation(
                 group: self, place: picked.place, tokens: request.tokens, minute: picked.minute,
                 isProbe: picked.isProbe),
-            othersRemain: picked.othersRemain, expectedSeconds: picked.expected)
+            othersRemain: picked.othersRemain, expectedSeconds: picked.expected,
+            slowAfter: picked.slow.map { .seconds($0) })
     }
 
     /// Whether a deployment is open to the call.
@@ -218,11 +230,14 @@ final class ModelGroup: Sendable {
                 state.health[place].answered(
                     in: time, completionTokens: completionTokens, isStreaming: isStreaming)
                 state.withPace(isStreaming) { $0.answered(in: time.seconds) }
+                state.withTail(isStreaming) { $0.add(time.seconds) }
             case .failed(let failure, let time, let isStreaming):
                 if failure.kind == .timeout {
                     state.withPace(isStreaming) { $0.timedOut(after: time.seconds) }
                 }
                 state.fail(place, failure, policy: terms[place].cooldown, isProbe: isProbe, now: now)
+            case .outrun(let time, let isStreaming):
+                state.withTail(isStreaming) { $0.add(atLeast: time.seconds) }
             case .abandoned: break
             }
         }
@@ -295,6 +310,7 @@ final class ModelGroup: Sendable {
 extension ModelGroup.State {
     mutating func advance(to now: Instant) {
         budget.advance(to: now)
+        hedgeBudget.advance(to: now)
         guard minute.advance(to: now) else { return }
         for place in slots.indices {
             slots[place].startMinute()
@@ -322,6 +338,7 @@ extension ModelGroup.State {
         if let only = request.only, only != place { return false }
         if let matching = request.matching, !matching[place] { return false }
         if let bound = request.windowAbove, windows[place] <= bound { return false }
+        if request.budgetUse == .takesHedge, !slots[place].isHalfFree { return false }
         return !request.excluded.contains(place)
     }
 
@@ -335,14 +352,23 @@ extension ModelGroup.State {
         }
     }
 
-    /// Whether the retry budget has what the call would take.
-    func affords(_ request: PickRequest) -> Bool { request.budgetUse != .takesRetry || budget.hasOne }
+    /// Whether the budgets have what the call would take.
+    func affords(_ request: PickRequest) -> Bool {
+        switch request.budgetUse {
+        case .addsCall, .none: true
+        case .takesRetry: budget.hasOne
+        case .takesHedge: hedgeBudget.hasOne
+        }
+    }
 
     mutating func charge(_ request: PickRequest) {
         switch request.budgetUse {
-        case .addsCall: budget.addCall()
+        case .addsCall:
+            budget.addCall()
+            hedgeBudget.addCall()
         case .none: break
         case .takesRetry: budget.takeRetry()
+        case .takesHedge: hedgeBudget.takeRetry()
         }
     }
 
@@ -372,6 +398,13 @@ extension ModelGroup.State {
     mutating func withPace(_ isStreaming: Bool, _ change: (inout Pace) -> Void) {
         if isStreaming { change(&paceOfFirst) } else { change(&paceOfWhole) }
     }
+
+    mutating func withTail(_ isStreaming: Bool, _ change: (inout LatencyTail) -> Void) {
+        if isStreaming { change(&tailOfFirst) } else { change(&tailOfWhole) }
+    }
+
+    /// Seconds after which an attempt is among the slowest twentieth; nil: not known.
+    func slow(isStreaming: Bool) -> Double? { isStreaming ? tailOfFirst.slow : tailOfWhole.slow }
 
     /// Whether the call that was sent there is to find out if it answers again after a cooldown; then it is
     /// closed to others meanwhile, for no longer than the cooldown was.

@@ -12,15 +12,20 @@ public enum AttemptTarget: Sendable, Equatable {
 /// One attempt of a call.
 public struct AttemptReport: Sendable, Equatable {
     public var target: AttemptTarget
+    public var kind = AttemptKind.plain
     /// The model group, as `Router.modelGroup(named:)` gives it for the group's name.
     public var modelGroup: Int
     /// How it failed; nil: it answered, or is under way.
     public var outcome: Failure?
     public var startedAt: Instant
     /// From its start to its end; zero while it is under way.
-    public var duration: Duration
+    public var duration = Duration.zero
     /// From its start to the first content that reached the caller; nil: none came, or it was no stream.
     public var timeToFirstToken: Duration?
+    /// What it used, as far as is known.
+    public var usage: TokenUsage?
+    /// Whether it was ended since another attempt of the call answered first.
+    public var wasOutrun = false
     /// Which of the call's targets it belongs to: 0 is the asked model group.
     var visit: Int
     /// The deployment's place in its model group; 0 for an override with the caller's own key.
@@ -62,8 +67,8 @@ public struct AttemptList: RandomAccessCollection, Sendable, Equatable {
         return others[position - 1]
     }
 
-    mutating func withLast<Result>(_ change: (inout AttemptReport) -> Result) -> Result {
-        count == 1 ? change(&first!) : change(&others[others.count - 1])
+    mutating func with<Result>(_ position: Int, _ change: (inout AttemptReport) -> Result) -> Result {
+        position == 0 ? change(&first!) : change(&others[position - 1])
     }
 
     mutating func append(_ attempt: AttemptReport) {
@@ -76,8 +81,8 @@ public struct AttemptList: RandomAccessCollection, Sendable, Equatable {
 public struct RouteReport: Sendable {
     /// Every attempt, in the order they were started.
     public var attempts: AttemptList
-    /// Whether the last attempt was made for a fallback.
-    public var fallbackUsed: Bool { attempts.last?.isFallback ?? false }
+    /// Whether the attempt that answered, or else the last, was made for a fallback.
+    public var fallbackUsed: Bool { (answered ?? attempts.last)?.isFallback ?? false }
     /// The attempt that answered; nil: none has.
     public var answered: AttemptReport?
 }

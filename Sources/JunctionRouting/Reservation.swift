@@ -42,6 +42,8 @@ enum AttemptEnd {
     /// - Parameter time: to the whole answer, or for a stream to its first content; nil: not known.
     case answered(time: Duration?, completionTokens: Int, isStreaming: Bool)
     case failed(Failure, after: Duration, isStreaming: Bool)
+    /// Another attempt of the call answered first, after it had been waited for so long.
+    case outrun(after: Duration, isStreaming: Bool)
     /// Nobody waited for the answer.
     case abandoned
 }

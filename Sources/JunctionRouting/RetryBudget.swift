@@ -1,20 +1,26 @@
-// How many retries a model group may have beside its calls, so that retries do not multiply an outage. It
-// knows neither calls nor deployments. The form is Finagle's and Linkerd's.
+// How many retries, or hedges, a model group may have beside its calls, so that they do not multiply an
+// outage. It knows neither calls nor deployments. The form is Finagle's and Linkerd's.
 
-/// Retries that may be made: a share of the calls of the last ten seconds, and ten a second in any case.
+/// Retries that may be made: a share of the calls of the last ten seconds, and some a second in any case.
 struct RetryBudget {
-    static let freeASecond = 10
     private static let seconds = 10
 
     private let share: Double
+    private let free: Double
     /// What calls added and retries took in each of the last seconds, by the second modulo ten.
     private var changes = InlineArray<10, Double>(repeating: 0)
-    private var balance = Double(freeASecond * seconds)
+    private var balance: Double
     private var second = 0
     private var end = Instant(.seconds(1))
 
-    /// - Parameter share: how many retries each call adds.
-    init(share: Double) { self.share = share }
+    /// - Parameters:
+    ///   - share: how many retries each call adds.
+    ///   - freeASecond: how many there are without any call.
+    init(share: Double, freeASecond: Double = 10) {
+        self.share = share
+        free = freeASecond * Double(Self.seconds)
+        balance = free
+    }
 
     var hasOne: Bool { balance >= 1 }
 
@@ -30,7 +36,7 @@ struct RetryBudget {
         second = current
         end = Instant(.seconds(current + 1))
         // Summed anew, so that no error of rounding stays.
-        balance = Double(Self.freeASecond * Self.seconds)
+        balance = free
         for index in changes.indices { balance += changes[index] }
     }
 

@@ -1,72 +1,6 @@
 // The life of one call, as decisions: it is told what happened and answers what to do next. Knows no
 // clock, no chance and no effect of its own; what a failure leads to stands in RetryPolicy.swift.
 
-/// What the core needs to know of a call.
-public struct CallTraits: Sendable {
-    /// What the caller asked for, as `Router.modelGroup(named:)` gives it.
-    public var modelGroup: Int
-    /// Tokens to reserve: the prompt's, and the answer's as far as it is bounded.
-    public var estimatedTokens: Int
-    /// Whether the answer comes piece by piece.
-    public var isStreaming: Bool
-    /// Most retries within one model group after its first attempt; nil: as configured.
-    public var numRetries: Int?
-    /// Deployments without any of these are not used, where tag filtering is on.
-    public var tags: [String]
-    /// When the caller stops waiting; nil: it set no deadline.
-    public var deadline: Instant?
-    /// Not empty: these are tried, in order, in the place of the configured fallbacks.
-    public var fallbacks: [FallbackTarget]
-    /// Whether configured fallbacks of every kind are left out.
-    public var disableFallbacks: Bool
-
-    public init(
-        modelGroup: Int, estimatedTokens: Int, isStreaming: Bool, numRetries: Int? = nil, tags: [String] = [],
-        deadline: Instant? = nil, fallbacks: [FallbackTarget] = [], disableFallbacks: Bool = false
-    ) {
-        self.modelGroup = modelGroup
-        self.estimatedTokens = estimatedTokens
-        self.isStreaming = isStreaming
-        self.numRetries = numRetries
-        self.tags = tags
-        self.deadline = deadline
-        self.fallbacks = fallbacks
-        self.disableFallbacks = disableFallbacks
-    }
-}
-
-/// What to do next.
-public enum Action: Sendable {
-    /// Start this attempt; then tell `finished`, `failed` or `cancelled`.
-    case attempt(Attempt)
-    /// Call `timerFired` then, or `cancelled`.
-    case wait(until: Instant)
-    /// Tell the caller; the call is over.
-    case reply(RouteFailure)
-    /// Nothing: the call is over, or the event came too late to matter.
-    case none
-}
-
-/// One attempt to make.
-public struct Attempt: Sendable, Equatable {
-    public var target: AttemptTarget
-    /// Fail it with `timeout` when the whole answer, or a stream's first content, takes longer.
-    public var timeout: Duration
-
-    /// The configured deployment, if there is one.
-    public var deployment: Int? {
-        switch target {
-        case .deployment(let index): index
-        case .override(_, let index): index
-        }
-    }
-
-    /// The override's index, if it is one.
-    public var overrideIndex: Int? {
-        if case .override(let index, _) = target { index } else { nil }
-    }
-}
-
 /// The state machine of one call. Dropped before its end it gives back what it reserved.
 public struct Route: ~Copyable {
     private enum Phase { case idle, attempting, backingOff, awaitingReturn, over }
@@ -74,6 +8,7 @@ public struct Route: ~Copyable {
     private let router: Router
     private let call: CallTraits
     private let deadline: Instant
+    private let hedging: Hedging
     private var phase = Phase.idle
     /// Which target is being tried: 0 is the asked model group, n is `plan[n - 1]`.
     private var visit = 0
@@ -81,11 +16,13 @@ public struct Route: ~Copyable {
     private var frontier = 0
     private var plan: [Target] = []
     private var attempts = AttemptList()
-    private var reservation: Reservation?
-    /// Whether the attempt under way finds out if its deployment answers again after a cooldown.
-    private var isProbe = false
-    private var isCommitted = false
-    private var hasAnswered = false
+    /// The attempts under way and what they hold. A second one is made beside a first that is slow.
+    private var first = Flight()
+    private var second = Flight()
+    private var hasHedged = false
+    /// The attempt whose content has reached the caller.
+    private var committed: Int?
+    private var answered: Int?
     private var backOffs = 0
     /// What the caller will be told if nothing else helps.
     private var outcome: RouteFailure.Outcome?
@@ -98,6 +35,7 @@ public struct Route: ~Copyable {
         self.router = router
         self.call = call
         deadline = call.deadline ?? now + router.configuration.defaultDeadline
+        hedging = call.hedging ?? router.configuration.hedging
     }
 
     // MARK: What happens
@@ -108,18 +46,20 @@ public struct Route: ~Copyable {
         return proceed(now, &random)
     }
 
-    /// The attempt under way failed.
+    /// An attempt failed.
     ///
     /// - Parameter usage: what it used, as far as is known. nil: nothing, or, when content had reached the
     ///   caller, what was reserved.
     public mutating func failed(
-        _ failure: Failure, usage: TokenUsage? = nil, now: Instant, random: inout RandomSource
+        _ failure: Failure, attempt: Int, usage: TokenUsage? = nil, now: Instant, random: inout RandomSource
     ) -> Action {
-        guard phase == .attempting else { return .none }
-        let (time, _) = endAttempt(failure, now)
-        settle(usage, .failed(failure, after: time, isStreaming: call.isStreaming), now)
+        guard isUnderWay(attempt) else { return .none }
+        let (time, _) = endAttempt(attempt, failure, usage, now)
+        settle(attempt, usage, .failed(failure, after: time, isStreaming: call.isStreaming), now)
+        // The other one may answer yet.
+        if isAnyUnderWay { return .none }
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
-        if isCommitted { return reply(.streamInterrupted, failure.message, now) }
+        if committed != nil { return reply(.streamInterrupted, failure.message, now) }
         let remedy = remedy(failure.kind)
         note(remedy.outcome)
         if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
@@ -129,24 +69,53 @@ public struct Route: ~Copyable {
         return proceed(now, &random)
     }
 
-    /// The first content of the attempt under way reached the caller: from now on a failure is final.
-    public mutating func committed(now: Instant) {
-        guard phase == .attempting, !isCommitted else { return }
-        isCommitted = true
-        if isProbe, let probe = attempts.last { router.groups[probe.modelGroup].probeAnswered(probe.place) }
-        attempts.withLast { $0.timeToFirstToken = now - $0.startedAt }
+    /// The first content of an attempt reached the caller: from now on it is the only one.
+    @discardableResult
+    public mutating func committed(attempt: Int, now: Instant) -> Action {
+        guard isUnderWay(attempt), committed == nil else { return .none }
+        committed = attempt
+        if first.attempt == attempt ? first.isProbe : second.isProbe {
+            router.groups[attempts[attempt].modelGroup].probeAnswered(attempts[attempt].place)
+        }
+        attempts.with(attempt) { $0.timeToFirstToken = now - $0.startedAt }
+        return abandonOther(than: attempt)
     }
 
-    /// The attempt under way answered.
-    public mutating func finished(usage: TokenUsage, now: Instant) {
-        guard phase == .attempting else { return }
-        phase = .over
-        hasAnswered = true
-        let (whole, first) = endAttempt(nil, now)
+    /// An attempt answered: the call is over, but for one that has lost to it.
+    @discardableResult
+    public mutating func finished(attempt: Int, usage: TokenUsage, now: Instant) -> Action {
+        guard isUnderWay(attempt) else { return .none }
+        answered = attempt
+        let (whole, first) = endAttempt(attempt, nil, usage, now)
         let time = call.isStreaming ? first : whole
         settle(
-            usage, .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming),
-            now)
+            attempt, usage,
+            .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming), now)
+        phase = .over
+        return abandonOther(than: attempt)
+    }
+
+    /// An attempt was ended since another answered first.
+    ///
+    /// - Parameter usage: what it used, as far as is known. Providers bill the prompt of a request that they
+    ///   have begun, and what they wrote before they saw that nobody listens; so nil is not nothing here, but
+    ///   all that was reserved.
+    public mutating func outrun(attempt: Int, usage: TokenUsage?, now: Instant) {
+        guard isUnderWay(attempt) else { return }
+        let failure = Failure(.cancelled, message: "another attempt answered first")
+        let (time, _) = endAttempt(attempt, failure, usage, now)
+        attempts.with(attempt) { $0.wasOutrun = true }
+        settle(attempt, usage, .outrun(after: time, isStreaming: call.isStreaming), now, unknown: .all)
+    }
+
+    /// The attempt has not answered in the time after which a second one is made beside it.
+    public mutating func hedgeTimerFired(
+        attempt: Int, now: Instant, random: inout RandomSource
+    ) -> Action {
+        guard first.attempt == attempt, second.attempt == nil, !hasHedged, committed == nil, now < deadline
+        else { return .none }
+        visit = attempts[attempt].visit
+        return self.attempt(.besides, now, &random) ?? .none
     }
 
     /// The moment that `wait` named has come.
@@ -161,18 +130,20 @@ public struct Route: ~Copyable {
 
     /// The caller left.
     ///
-    /// - Parameter usage: what the attempt under way used, as `failed` takes it.
-    public mutating func cancelled(usage: TokenUsage?, now: Instant) {
-        if phase == .attempting {
-            _ = endAttempt(Failure(.cancelled, message: "the caller gave up"), now)
-            settle(usage, .abandoned, now)
+    /// - Parameter usage: what an attempt under way used, by its number, as `failed` takes it.
+    public mutating func cancelled(now: Instant, usage: (Int) -> TokenUsage?) {
+        for attempt in [first.attempt, second.attempt] {
+            guard let attempt else { continue }
+            let used = usage(attempt)
+            _ = endAttempt(attempt, Failure(.cancelled, message: "the caller gave up"), used, now)
+            settle(attempt, used, .abandoned, now)
         }
         phase = .over
     }
 
     /// How the call went so far.
     public var report: RouteReport {
-        RouteReport(attempts: attempts, answered: hasAnswered ? attempts.last : nil)
+        RouteReport(attempts: attempts, answered: answered.map { attempts[$0] })
     }
 
     // MARK: What to do next
@@ -258,48 +229,78 @@ public struct Route: ~Copyable {
         case whenReturned
         /// The untried, also those that cool down by our own judgement.
         case inSpiteOfJudgement
+        /// The untried with much of their limits left, for an attempt beside the one under way.
+        case besides
+    }
+
+    /// A deployment that was chosen for an attempt, and what is reserved there.
+    private struct Booking: ~Copyable {
+        var target: AttemptTarget
+        var kind: AttemptKind
+        var place = 0
+        var timeout: Duration
+        var hedgeAfter: Duration?
+        var isProbe = false
+        var reservation: Reservation?
     }
 
     /// Reserves at a deployment of the present target and starts an attempt there; nil: none is open.
     private mutating func attempt(
         _ choice: Choice, only: Int? = nil, _ now: Instant, _ random: inout RandomSource
     ) -> Action? {
+        guard let booking = book(choice, only: only, now, &random) else { return nil }
+        return begin(booking, now)
+    }
+
+    private mutating func book(
+        _ choice: Choice, only: Int?, _ now: Instant, _ random: inout RandomSource
+    ) -> Booking? {
         guard var request = request(choice, now), request.timeLeft > .zero else { return nil }
         let target = target(visit)
         if case .callersOverride(let index, _, let deployment) = target {
-            if !request.excluded.isEmpty || choice == .whenReturned && now < returnsAt(now) ?? now {
-                return nil
-            }
-            let what = AttemptTarget.override(index: index, deployment: deployment)
-            return begin(
-                what, place: 0, timeout: timeout(deployment, request.timeLeft, others: false, expected: 0),
-                now)
+            let isOpen = request.excluded.isEmpty && choice != .besides
+            if !isOpen || choice == .whenReturned && now < returnsAt(now) ?? now { return nil }
+            return Booking(
+                target: .override(index: index, deployment: deployment), kind: .plain,
+                timeout: timeout(deployment, request.timeLeft, others: false, expected: 0))
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
         guard let pick = group.reserve(request, now: now, random: &random) else { return nil }
         let place = pick.reservation.place
         let deployment = group.terms[place].deployment
+        var what = AttemptTarget.deployment(deployment)
+        if case .configuredOverride(let index, _, _) = target {
+            what = .override(index: index, deployment: deployment)
+        }
         let timeout = timeout(
             deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
-        isProbe = pick.reservation.isProbe
-        reservation = consume pick.reservation
-        if case .configuredOverride(let index, _, _) = target {
-            return begin(.override(index: index, deployment: deployment), place: place, timeout: timeout, now)
-        }
-        return begin(.deployment(deployment), place: place, timeout: timeout, now)
+        let hedgeAfter = request.learnsSlowness ? hedging.delay ?? pick.slowAfter : nil
+        return Booking(
+            target: what, kind: choice == .besides ? .hedge : .plain, place: place, timeout: timeout,
+            hedgeAfter: hedgeAfter.flatMap { $0 < timeout ? $0 : nil }, isProbe: pick.reservation.isProbe,
+            reservation: pick.reservation)
     }
 
-    private mutating func begin(
-        _ what: AttemptTarget, place: Int, timeout: Duration, _ now: Instant
-    ) -> Action {
+    private mutating func begin(_ booking: consuming Booking, _ now: Instant) -> Action {
         phase = .attempting
+        let number = attempts.count
+        let attempt = Attempt(
+            number: number, kind: booking.kind, target: booking.target, timeout: booking.timeout,
+            hedgeAfter: booking.hedgeAfter)
         attempts.append(
             AttemptReport(
-                target: what, modelGroup: target(visit).modelGroup, outcome: nil, startedAt: now,
-                duration: .zero,
-                timeToFirstToken: nil, visit: visit, place: place))
-        return .attempt(Attempt(target: what, timeout: timeout))
+                target: booking.target, kind: booking.kind, modelGroup: target(visit).modelGroup,
+                startedAt: now, visit: visit, place: booking.place))
+        let flight = Flight(
+            attempt: number, isProbe: booking.isProbe, reservation: booking.reservation)
+        if first.attempt == nil {
+            first = flight
+        } else {
+            second = flight
+            hasHedged = true
+        }
+        return .attempt(attempt)
     }
 
     /// The time of an attempt: what is configured, within the time that is left. Where another attempt could
@@ -327,21 +328,54 @@ public struct Route: ~Copyable {
         return min(limit, max(half, min(.seconds(2 * expected), timeLeft - .seconds(2 * nextExpected))))
     }
 
-    /// Completes the report of the attempt under way. How long it took, and how long to its first content.
-    private mutating func endAttempt(_ failure: Failure?, _ now: Instant) -> (
-        whole: Duration, first: Duration?
-    ) {
-        attempts.withLast { last in
-            last.outcome = failure
-            last.duration = now - last.startedAt
-            return (last.duration, last.timeToFirstToken)
+    // MARK: Attempts under way
+
+    /// An attempt under way, and what it holds; or none.
+    private struct Flight: ~Copyable {
+        var attempt: Int?
+        /// Nil where the caller's own key is used.
+        /// Whether it finds out if its deployment answers again after a cooldown.
+        var isProbe = false
+        var reservation: Reservation?
+    }
+
+    private var isAnyUnderWay: Bool { first.attempt != nil || second.attempt != nil }
+
+    private func isUnderWay(_ attempt: Int) -> Bool { first.attempt == attempt || second.attempt == attempt }
+
+    private func abandonOther(than attempt: Int) -> Action {
+        let other = first.attempt == attempt ? second.attempt : first.attempt
+        return other.map { .abandon(attempt: $0) } ?? .none
+    }
+
+    /// Completes the report of an attempt. How long it took, and how long to its first content.
+    private mutating func endAttempt(
+        _ attempt: Int, _ failure: Failure?, _ usage: TokenUsage?, _ now: Instant
+    ) -> (whole: Duration, first: Duration?) {
+        attempts.with(attempt) { report in
+            report.outcome = failure
+            report.usage = usage
+            report.duration = now - report.startedAt
+            return (report.duration, report.timeToFirstToken)
         }
     }
 
-    private mutating func settle(_ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant) {
-        isProbe = false
-        guard let held = reservation.take() else { return }
-        let tokens = usage?.total ?? (isCommitted ? held.tokens : 0)
+    /// What of a reservation counts as used when nothing is known of that.
+    private enum UnknownUsage { case all, none }
+
+    private mutating func settle(
+        _ attempt: Int, _ usage: TokenUsage?, _ end: AttemptEnd, _ now: Instant, unknown: UnknownUsage = .none
+    ) {
+        var flight = Flight()
+        if first.attempt == attempt {
+            swap(&flight, &first)
+            swap(&first, &second)
+        } else {
+            swap(&flight, &second)
+        }
+        guard let held = flight.reservation.take() else { return }
+        let isAll = unknown == .all || committed == attempt
+        let tokens = usage?.total ?? (isAll ? held.tokens : 0)
         held.settle(tokensUsed: tokens, end: end, now: now)
     }
 
@@ -357,7 +391,11 @@ public struct Route: ~Copyable {
         return attempts.indices.filter { attempts[$0].visit == visit }
     }
 
-    private var attemptsHere: Int { here.count }
+    /// Attempts at the present target that count as its first and its retries.
+    private var attemptsHere: Int {
+        if attempts.isEmpty { return 0 }
+        return attempts.count { $0.visit == visit && $0.kind == .plain }
+    }
 
     /// How the last attempt at the present target failed; nil: none did.
     private var lastFailureHere: Failure? { here.last.flatMap { attempts[$0].outcome } }
@@ -379,9 +417,10 @@ public struct Route: ~Copyable {
     /// Where nobody set a number of retries, every deployment may be asked once; one may be asked again as
     /// long as no more retries than by default were made, or, when it said when to come back, so many times.
     private func isAllowed(_ choice: Choice) -> Bool {
+        if choice == .besides { return true }
         if let retriesSet { return attemptsHere <= retriesSet }
         switch choice {
-        case .elsewhere, .inSpiteOfJudgement: return true
+        case .elsewhere, .inSpiteOfJudgement, .besides: return true
         case .again: return attemptsHere <= retriesByDefault
         case .whenReturned: return attemptsHere - Set(places { _ in true }).count < retriesByDefault
         }
@@ -430,7 +469,7 @@ public struct Route: ~Copyable {
         guard isAllowed(choice) else { return nil }
         let excluded =
             switch choice {
-            case .elsewhere, .inSpiteOfJudgement: places { _ in true }
+            case .elsewhere, .inSpiteOfJudgement, .besides: places { _ in true }
             case .again: places { !mayPass($0) }
             case .whenReturned: places { !wasToldToWait($0) }
             }
@@ -439,7 +478,13 @@ public struct Route: ~Copyable {
             excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
         // Each deployment once is what cooldowns bound; only what goes beyond it can multiply an outage.
         request.budgetUse =
-            attempts.isEmpty || attemptsHere == 0 ? .addsCall : choice == .elsewhere ? .none : .takesRetry
+            switch choice {
+            case .besides: .takesHedge
+            case _ where attempts.isEmpty || attemptsHere == 0: .addsCall
+            case .elsewhere: .none
+            default: .takesRetry
+            }
+        request.learnsSlowness = hedging.isEnabled && !hasHedged && choice != .besides
         let target = target(visit)
         switch target {
         case .modelGroup(_, let only), .configuredOverride(_, _, let only): request.only = only

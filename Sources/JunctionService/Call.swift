@@ -1,7 +1,6 @@
 // The life of one RPC: the only object that lives as long as it, and the only one that performs effects.
 // Asks the `Route` what to do, does it, tells the `Route` what happened. Decides nothing itself.
 import JunctionMessages
-import JunctionOutbound
 import JunctionProtobuf
 import JunctionProviders
 import JunctionRPC
@@ -9,26 +8,19 @@ import JunctionRouting
 import JunctionTransport
 
 /// One `Complete` or `Stream` from its request to its status. Confined to its worker's loop. Lives as long as
-/// its RPC holds it as delegate, or a transfer as handler.
-final class Call: HTTPHandler, ServerStreamDelegate {
+/// its RPC holds it as delegate, or an attempt is under way.
+final class Call: ServerStreamDelegate {
     private let worker: Worker
     private let rpc: ServerStream
-    private let completion: JunctionV1.Completion.View
+    let completion: JunctionV1.Completion.View
     private let overrides: [ProviderTarget]
-    private let isStreaming: Bool
+    let isStreaming: Bool
     private var route: Route
-
-    /// The attempt under way; nil between attempts and after the end.
-    private var transfer: Transfer?
-    private let reader: AnswerReader
+    /// The attempts under way; the second only beside a first that is slow.
+    private var first: AttemptInFlight?
+    private var second: AttemptInFlight?
+    /// Wakes the call while no attempt is under way.
     private var timer: Timer?
-    private var usage: TokenUsage?
-    private var answer: JunctionV1.CompleteResponse.View?
-    /// Whether content of the attempt under way has reached the caller: no other attempt can follow.
-    private var isCommitted = false
-    /// Pieces without content that came before any content; sent if the answer turns out to have none.
-    private var held: [JunctionV1.StreamResponse] = []
-    private var contentBytes = 0
     private var isOver = false
 
     init(
@@ -40,7 +32,6 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         self.completion = completion
         self.isStreaming = isStreaming
         self.overrides = overrides
-        reader = worker.takeReader()
         route = Route(router: worker.router, call: traits, now: worker.now)
     }
 
@@ -49,11 +40,15 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         perform(route.start(now: worker.now, random: &worker.random))
     }
 
+    /// Lives as long as the RPC.
+    var arena: Arena { rpc.arena }
+
     // MARK: What the route asks for
 
     private func perform(_ action: Action) {
         switch action {
         case .attempt(let attempt): begin(attempt)
+        case .abandon(let number): abandon(number)
         case .wait(let until): wake(after: until - worker.now)
         case .reply(let failure): end(with: status(of: failure, target: target))
         case .none: break
@@ -61,18 +56,9 @@ final class Call: HTTPHandler, ServerStreamDelegate {
     }
 
     private func begin(_ attempt: Attempt) {
-        let target = target(attempt.deployment, attempt.overrideIndex)
-        usage = nil
-        answer = nil
-        held.removeAll()
-        contentBytes = 0
-        reader.reset(adapter: target.adapter, isStreaming: isStreaming)
-        wake(after: attempt.timeout)
-        do throws(Failure) {
-            transfer = try target.send(completion, isStreaming: isStreaming, by: worker, handler: self)
-        } catch {
-            attemptFailed(error)
-        }
+        let inFlight = worker.takeAttempt()
+        if first == nil { first = inFlight } else { second = inFlight }
+        inFlight.begin(attempt, of: self, at: target(attempt.deployment, attempt.overrideIndex))
     }
 
     private func target(_ deployment: Int?, _ overrideIndex: Int?) -> ProviderTarget {
@@ -80,139 +66,95 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         return worker.targets[deployment!]
     }
 
+    private func abandon(_ number: Int) {
+        guard let loser = inFlight(number) else { return }
+        let used = usageSoFar(of: loser) ?? TokenUsage(prompt: estimatedPromptTokens(completion))
+        remove(loser)
+        loser.cancel()
+        route.outrun(attempt: number, usage: used, now: worker.now)
+    }
+
     private func wake(after delay: Duration) {
         if let timer {
             timer.reschedule(after: delay)
         } else {
-            timer = worker.loop.schedule(after: delay) { [unowned self] in timerFired() }
-        }
-    }
-
-    private func timerFired() {
-        if transfer == nil {
-            perform(route.timerFired(now: worker.now, random: &worker.random))
-        } else if !isCommitted {
-            attemptFailed(Failure(.timeout, message: "no answer in time"))
-        } else if rpc.isCongested {
-            // The silence is the caller's: it has not read a thing since the timer was set.
-            abandon(Status(.cancelled, "the caller has stopped reading"))
-        } else {
-            attemptFailed(Failure(.timeout, message: "the stream fell silent"))
-        }
-    }
-
-    // MARK: What the provider answers
-
-    func received(status: Int) { reader.begin(status: status) }
-
-    func received(headerName name: Span<UInt8>, value: Span<UInt8>) {
-        reader.header(name: name, value: value)
-    }
-
-    func received(body: Span<UInt8>) {
-        reader.append(body)
-        if isCommitted { wake(after: worker.server.streamIdleTimeout) }
-        pump()
-    }
-
-    func ended(_ end: HTTPEnd) {
-        transfer = nil
-        switch end {
-        case .complete:
-            reader.end()
-            pump()
-        case .failed(let failure):
-            attemptFailed(Failure(failure))
-        }
-    }
-
-    /// Takes from the reader whatever the bytes so far have completed.
-    private func pump() {
-        while !isOver {
-            switch reader.next(in: isStreaming ? worker.scratch : rpc.arena) {
-            case .needsMore: return
-            case .delta(let delta, let hasContent): forward(delta, hasContent: hasContent)
-            case .complete(let response):
-                answer = response
-                for choice in response.choices { contentBytes += choice.message?.content.count ?? 0 }
-            case .usage(let counted): usage = counted
-            case .finished: return succeed()
-            case .failed(let failure): return attemptFailed(failure)
+            timer = worker.loop.schedule(after: delay) { [unowned self] in
+                perform(route.timerFired(now: worker.now, random: &worker.random))
             }
         }
     }
 
-    private func forward(_ delta: JunctionV1.StreamResponse.View, hasContent: Bool) {
-        if !isCommitted {
-            guard hasContent else {
-                held.append(JunctionV1.StreamResponse(delta))
-                worker.scratch.reset()
-                return
-            }
-            if let first = held.first { delta.carry(identityOf: first, in: worker.scratch) }
-            // What else was held says nothing, but for a choice that ended without content.
-            held.removeAll { !$0.choices.contains { $0.finishReason != .unspecified } }
-            commit()
-        }
-        for choice in delta.choices { contentBytes += choice.content.count }
+    // MARK: What an attempt tells
+
+    /// Hands a piece with content to the caller.
+    func forward(_ delta: JunctionV1.StreamResponse.View, from attempt: AttemptInFlight) {
+        if !attempt.isCommitted { commit(attempt) }
         rpc.send(delta)
-        worker.scratch.reset()
-        if rpc.isCongested { transfer?.pause() }
+        if rpc.isCongested { attempt.pause() }
     }
 
-    /// From here on the caller has something of this attempt.
-    private func commit() {
-        isCommitted = true
-        route.committed(now: worker.now)
-        for early in held { rpc.send(early.view(in: rpc.arena)) }
-        held.removeAll()
-        wake(after: worker.server.streamIdleTimeout)
+    private func commit(_ attempt: AttemptInFlight) {
+        perform(route.committed(attempt: attempt.number, now: worker.now))
+        attempt.commit()
+        for early in attempt.takeHeld() { rpc.send(early.view(in: rpc.arena)) }
     }
 
-    private func succeed() {
-        let used = usage ?? estimatedUsage()
-        // The provider said all it had to say; what is left of its body tells nothing.
-        transfer?.letGo()
-        transfer = nil
-        route.finished(usage: used, now: worker.now)
+    func succeeded(_ attempt: AttemptInFlight) {
+        let used = attempt.usage ?? estimatedUsage(of: attempt)
+        let isEstimated = attempt.usage == nil
+        let answer = attempt.answer
+        if isStreaming, !attempt.isCommitted { commit(attempt) }
+        let number = attempt.number
+        remove(attempt)
+        attempt.letGo()
+        perform(route.finished(attempt: number, usage: used, now: worker.now))
         if isStreaming {
-            if !isCommitted { commit() }
             let last = JunctionV1.StreamResponse.View(in: rpc.arena)
-            last.usage = usageMessage(of: used)
+            last.usage = usageMessage(of: used, isEstimated: isEstimated, in: rpc.arena)
             last.route = routeMessage(of: route.report, in: rpc.arena, target: target)
             rpc.send(last)
         } else if let answer {
-            answer.usage = usageMessage(of: used)
+            answer.usage = usageMessage(of: used, isEstimated: isEstimated, in: rpc.arena)
             answer.route = routeMessage(of: route.report, in: rpc.arena, target: target)
             rpc.send(answer)
         }
         end(with: .ok)
     }
 
-    private func attemptFailed(_ failure: Failure) {
-        transfer?.cancel()
-        transfer = nil
-        timer?.cancel()
-        perform(route.failed(failure, usage: usageSoFar, now: worker.now, random: &worker.random))
+    func failed(_ attempt: AttemptInFlight, _ failure: Failure) {
+        let number = attempt.number
+        let used = usageSoFar(of: attempt)
+        remove(attempt)
+        attempt.cancel()
+        perform(
+            route.failed(failure, attempt: number, usage: used, now: worker.now, random: &worker.random))
+    }
+
+    /// The attempt has not answered in the time after which another one may be made beside it.
+    func isSlow(_ attempt: AttemptInFlight) {
+        perform(
+            route.hedgeTimerFired(attempt: attempt.number, now: worker.now, random: &worker.random))
+    }
+
+    /// Whether the silence of a stream is the caller's, who has not read a thing since the last piece. Then
+    /// its call is over.
+    func callerHasStoppedReading() -> Bool {
+        guard rpc.isCongested else { return false }
+        callerLeft()
+        rpc.finish(Status(.cancelled, "the caller has stopped reading"))
+        return true
     }
 
     // MARK: The end
 
     func callerLeft() {
-        transfer?.cancel()
-        transfer = nil
-        route.cancelled(usage: usageSoFar, now: worker.now)
+        route.cancelled(now: worker.now) { number in inFlight(number).flatMap(usageSoFar) }
         close()
     }
 
     func callerCaughtUp() {
-        transfer?.resume()
-        if isCommitted { wake(after: worker.server.streamIdleTimeout) }
-    }
-
-    private func abandon(_ status: Status) {
-        callerLeft()
-        rpc.finish(status)
+        first?.resume()
+        second?.resume()
     }
 
     private func end(with status: Status) {
@@ -225,35 +167,35 @@ final class Call: HTTPHandler, ServerStreamDelegate {
         isOver = true
         timer?.invalidate()
         timer = nil
-        worker.giveBack(reader)
+        let (one, other) = (first, second)
+        (first, second) = (nil, nil)
+        one?.cancel()
+        other?.cancel()
+    }
+
+    // MARK: Attempts under way
+
+    private func inFlight(_ number: Int) -> AttemptInFlight? {
+        first?.number == number ? first : second?.number == number ? second : nil
+    }
+
+    private func remove(_ attempt: AttemptInFlight) {
+        if first === attempt {
+            (first, second) = (second, nil)
+        } else if second === attempt {
+            second = nil
+        }
     }
 
     // MARK: Tokens
 
-    /// What the attempt under way is known or thought to have used; nil while it has given nothing.
-    private var usageSoFar: TokenUsage? { usage ?? (isCommitted ? estimatedUsage() : nil) }
-
-    private func estimatedUsage() -> TokenUsage {
-        TokenUsage(prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: contentBytes))
+    /// What the attempt is known or thought to have used; nil while it has given nothing.
+    private func usageSoFar(of attempt: AttemptInFlight) -> TokenUsage? {
+        attempt.usage ?? (attempt.isCommitted ? estimatedUsage(of: attempt) : nil)
     }
 
-    private func usageMessage(of used: TokenUsage) -> JunctionV1.Usage.View {
-        let view = JunctionV1.Usage.View(in: rpc.arena)
-        view.promptTokens = Int64(used.prompt)
-        view.completionTokens = Int64(used.completion)
-        view.totalTokens = Int64(used.total)
-        view.cachedTokens = Int64(used.cached)
-        view.reasoningTokens = Int64(used.reasoning)
-        view.estimated = usage == nil
-        return view
-    }
-}
-
-extension JunctionV1.StreamResponse.View {
-    /// Says in this piece what the first of an answer says of the whole.
-    fileprivate func carry(identityOf first: JunctionV1.StreamResponse, in arena: Arena) {
-        id = arena.text(first.id)
-        model = arena.text(first.model)
-        createdUnixSeconds = first.createdUnixSeconds
+    private func estimatedUsage(of attempt: AttemptInFlight) -> TokenUsage {
+        TokenUsage(
+            prompt: estimatedPromptTokens(completion), completion: tokens(ofBytes: attempt.contentBytes))
     }
 }

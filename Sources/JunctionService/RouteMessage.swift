@@ -14,7 +14,8 @@ func routeMessage(
         view.deploymentId = target.id
         view.modelGroup = target.modelGroup
         view.provider = target.provider
-        view.outcome = outcome(of: attempt.outcome)
+        view.kind = attempt.kind == .hedge ? .hedge : .unspecified
+        view.outcome = attempt.wasOutrun ? .hedged : outcome(of: attempt.outcome)
         view.durationUs = attempt.duration.microseconds
         view.httpStatus = Int32(attempt.outcome?.httpStatus ?? 200)
         if let failure = attempt.outcome { view.error = arena.text(failure.message) }
@@ -28,6 +29,19 @@ func routeMessage(
     }
     route.fallbackUsed = report.fallbackUsed
     return route
+}
+
+/// The message for tokens used.
+func usageMessage(of used: TokenUsage, isEstimated: Bool, in arena: Arena) -> JunctionV1.Usage.View {
+    let view = JunctionV1.Usage.View(in: arena)
+    view.promptTokens = Int64(used.prompt)
+    view.completionTokens = Int64(used.completion)
+    view.totalTokens = Int64(used.total)
+    view.cachedTokens = Int64(used.cached)
+    view.cacheWriteTokens = Int64(used.cacheWritten)
+    view.reasoningTokens = Int64(used.reasoning)
+    view.estimated = isEstimated
+    return view
 }
 
 private func outcome(of failure: Failure?) -> JunctionV1.AttemptOutcome {

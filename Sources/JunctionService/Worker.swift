@@ -22,8 +22,8 @@ final class Worker {
     var random: RandomSource
     private let origin: ContinuousClock.Instant
     private let json = JSONReader()
-    private var idleReaders: [AnswerReader] = []
-    private static let idleReadersMax = 256
+    private var idleAttempts: [AttemptInFlight] = []
+    private static let idleAttemptsMax = 256
 
     /// - Parameter origin: the moment that the routing core counts from; earlier than any call, and the same
     ///   for all workers of a router.
@@ -51,9 +51,11 @@ final class Worker {
 
     func instant(_ time: ContinuousClock.Instant) -> Instant { Instant(time - origin) }
 
-    func takeReader() -> AnswerReader { idleReaders.popLast() ?? AnswerReader(json: json) }
+    func takeAttempt() -> AttemptInFlight {
+        idleAttempts.popLast() ?? AttemptInFlight(worker: self, json: json)
+    }
 
-    func giveBack(_ reader: AnswerReader) {
-        if idleReaders.count < Worker.idleReadersMax { idleReaders.append(reader) }
+    func giveBack(_ attempt: AttemptInFlight) {
+        if idleAttempts.count < Worker.idleAttemptsMax { idleAttempts.append(attempt) }
     }
 }

@@ -1,37 +1,51 @@
-// Opens a TCP connection without blocking its loop: finds the addresses of a host and tries them in order.
+// Opens a connection without blocking its loop: finds the addresses of a host and tries them in order, or
+// takes the path of a Unix socket.
 import Glibc
 
 /// One attempt to connect. Its timer and its watch keep it alive until it ends.
-final class Connector {
+public final class Connector {
     private let loop: EventLoop
     private let operation: String
     private var addresses: ArraySlice<SocketAddress> = []
     private var descriptor: Int32 = -1
     private var watch: DescriptorWatch?
     private var timer: Timer?
+    private var start: Timer?
     private var completion: ((Result<Int32, SystemError>) -> Void)?
 
     /// `completion` runs later, on the loop, with a non-blocking socket or with why the last address failed.
-    static func connect(
+    public static func connect(
         host: String, port: Int, loop: EventLoop, timeout: Duration,
         completion: @escaping (Result<Int32, SystemError>) -> Void
     ) {
-        let connector = Connector(host: host, port: port, loop: loop, completion: completion)
-        connector.timer = loop.schedule(after: timeout) {
-            connector.finish(.failure(connector.error(ETIMEDOUT)))
-        }
+        let connector = Connector("\(host):\(port)", loop: loop, timeout: timeout, completion: completion)
         loop.resolve(host: host, port: port) { addresses, reason in
             connector.addresses = addresses[...]
             connector.tryNext(SystemError(connector.operation, reason: reason ?? "the name has no address"))
         }
     }
 
+    /// The same for a Unix socket.
+    public static func connect(
+        path: String, loop: EventLoop, timeout: Duration,
+        completion: @escaping (Result<Int32, SystemError>) -> Void
+    ) {
+        let connector = Connector(path, loop: loop, timeout: timeout, completion: completion)
+        connector.start = loop.schedule(after: .zero) {
+            connector.start = nil
+            connector.addresses = SocketAddress(path: path).map { [$0] } ?? []
+            connector.tryNext(SystemError(connector.operation, reason: "the path is too long"))
+        }
+    }
+
     private init(
-        host: String, port: Int, loop: EventLoop, completion: @escaping (Result<Int32, SystemError>) -> Void
+        _ name: String, loop: EventLoop, timeout: Duration,
+        completion: @escaping (Result<Int32, SystemError>) -> Void
     ) {
         self.loop = loop
         self.completion = completion
-        operation = "connect to \(host):\(port)"
+        operation = "connect to \(name)"
+        timer = loop.schedule(after: timeout) { self.finish(.failure(self.error(ETIMEDOUT))) }
     }
 
     private func error(_ code: Int32) -> SystemError { SystemError(operation, code: code) }

@@ -1,4 +1,4 @@
-// An address of a socket, IPv4 or IPv6, as the system has it.
+// An address of a socket, IPv4, IPv6 or a path, as the system has it.
 import Glibc
 
 /// An address that a socket can be bound or connected to.
@@ -9,7 +9,17 @@ public struct SocketAddress: Sendable, Equatable, CustomStringConvertible {
         bytes = Array(UnsafeRawBufferPointer(start: address, count: Int(length)))
     }
 
-    /// AF_INET or AF_INET6.
+    /// The address of a Unix socket; nil: its path is too long for one.
+    init?(path: String) {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let utf8 = Array(path.utf8)
+        guard utf8.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: utf8) }
+        bytes = withUnsafeBytes(of: &address) { Array($0) }
+    }
+
+    /// AF_INET, AF_INET6 or AF_UNIX.
     var family: Int32 {
         bytes.withUnsafeBytes { Int32($0.loadUnaligned(fromByteOffset: 0, as: sa_family_t.self)) }
     }

@@ -53,7 +53,7 @@ def caller(start, caller_of, provider):
 
 
 def counted(usage):
-    return usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
+    return usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.cache_write_tokens
 
 
 def test_a_whole_answer(provider, caller):
@@ -62,7 +62,7 @@ def test_a_whole_answer(provider, caller):
     choice = answer.choices[0]
     assert (choice.message.content, choice.finish_reason) == ("Hi.", pb.FINISH_REASON_TOOL_CALLS)
     assert json.loads(choice.message.tool_calls[0].function.arguments_json) == {"zone": "UTC"}
-    assert counted(answer.usage) == (42, 7, 30) and answer.route.provider == "anthropic"
+    assert counted(answer.usage) == (42, 7, 30, 2) and answer.route.provider == "anthropic"
     _, headers, body = provider.requests[0]
     assert headers["x-api-key"] == "sk-ant-configured" and headers["anthropic-version"] == "2023-06-01"
     assert "authorization" not in headers
@@ -77,7 +77,7 @@ def test_a_stream(provider, caller):
     calls = [call for piece in pieces for choice in piece.choices for call in choice.tool_calls]
     assert [call.id for call in calls] == ["toolu_1", ""]
     assert "".join(call.arguments_json for call in calls) == '{"zone":"UTC"}'
-    assert counted(pieces[-1].usage) == (42, 7, 30)
+    assert counted(pieces[-1].usage) == (42, 7, 30, 2)
     assert provider.requests[0][2]["stream"] is True
 
 

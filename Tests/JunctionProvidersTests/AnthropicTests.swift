@@ -41,7 +41,10 @@ struct AnthropicTests {
             "completion.tools[0].function.parameters_json"
         ),
         (asking { $0.messages.append(JunctionV1.Message(.unspecified)) }, "completion.messages[1].role"),
-        (asking { $0.messages.append(JunctionV1.Message(.tool, "18")) }, "completion.messages[1].tool_call_id"),
+        (
+            asking { $0.messages.append(JunctionV1.Message(.tool, "18")) },
+            "completion.messages[1].tool_call_id"
+        ),
         (
             asking { $0.messages.append(calling(arguments: "{\"city\":")) },
             "completion.messages[1].tool_calls[0].function.arguments_json"
@@ -50,7 +53,10 @@ struct AnthropicTests {
             asking { $0.messages.append(JunctionV1.Message(.system, parts: [.image(.url("https://h"))])) },
             "completion.messages[1].parts[0]"
         ),
-        (asking { $0.messages[0].parts = [JunctionV1.ContentPart()] }, "completion.messages[0].parts[0].part"),
+        (
+            asking { $0.messages[0].parts = [JunctionV1.ContentPart()] },
+            "completion.messages[0].parts[0].part"
+        ),
         (asking { $0.messages[0].parts = [.image(nil)] }, "completion.messages[0].parts[0].image.source"),
         (
             asking { $0.messages[0].parts = [.image(.data([1]))] },
@@ -64,7 +70,10 @@ struct AnthropicTests {
             asking { $0.messages[0].parts = [.image(.url("data:;base64,AA=="))] },
             "completion.messages[0].parts[0].image.url"
         ),
-        (asking { $0.messages[0].parts = [.image(.url("data:"))] }, "completion.messages[0].parts[0].image.url"),
+        (
+            asking { $0.messages[0].parts = [.image(.url("data:"))] },
+            "completion.messages[0].parts[0].image.url"
+        ),
         (asking { $0.extraParametersJson = #"{"max_tokens":1}"# }, "completion.extra_parameters_json"),
     ])
     func refusesNamingTheField(completion: JunctionV1.Completion, field: String) {
@@ -126,14 +135,18 @@ struct AnthropicTests {
     @Test(arguments: [
         ("", "streamCut"), ("event: ping\ndata: {\"type\":\"ping\"}\n\n", "streamCut"),
         ("data: {\"type\":\"message_stop\"}\n\n", "malformedResponse"), ("data: 7\n\n", "malformedResponse"),
-        ("data: [DONE]\n\n", "malformedResponse"), ("{\"type\":\"message\",\"content\":[]}", "malformedResponse"),
+        ("data: [DONE]\n\n", "malformedResponse"),
+        ("{\"type\":\"message\",\"content\":[]}", "malformedResponse"),
         ("{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}", "overloaded"),
         ("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\"}}\n\n", "serverError"),
         ("data: {\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\"}}\n\n", "rateLimited"),
         ("data: {\"type\":\"error\",\"error\":{\"type\":\"permission_error\"}}\n\n", "authentication"),
         ("data: {\"type\":\"error\",\"error\":{\"type\":\"billing_error\"}}\n\n", "quotaExhausted"),
         ("data: {\"type\":\"error\",\"error\":{\"type\":\"not_found_error\"}}\n\n", "notFound"),
-        ("data: {\"type\":\"error\",\"error\":{\"type\":\"request_too_large\"}}\n\n", "contextWindowExceeded"),
+        (
+            "data: {\"type\":\"error\",\"error\":{\"type\":\"request_too_large\"}}\n\n",
+            "contextWindowExceeded"
+        ),
         (
             "data: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long\"}}\n\n",
             "contextWindowExceeded"
@@ -146,7 +159,8 @@ struct AnthropicTests {
     @Test(arguments: ["\n\n", "\n", ""])
     func theEndMarkerEndsAStreamAlsoWithoutItsLineEnds(end: String) {
         let start = "data: {\"type\":\"message_start\",\"message\":{}}\n\n"
-        let said = said(start + "event: message_stop\ndata: {\"type\":\"message_stop\"}" + end, isStreaming: true)
+        let said = said(
+            start + "event: message_stop\ndata: {\"type\":\"message_stop\"}" + end, isStreaming: true)
         #expect(said.hasSuffix("finished\n"))
     }
 

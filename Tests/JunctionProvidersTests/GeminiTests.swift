@@ -50,7 +50,7 @@ struct GeminiTests {
         (
             asking {
                 $0.temperature = 1
-                $0.extraParametersJson = #"{"generationConfig":{}}"#
+                $0.extraParametersJson = #"{"generationConfig":{"temperature":0}}"#
             }, "completion.extra_parameters_json"
         ),
     ])

@@ -100,7 +100,10 @@ private struct Golden {
     }
 
     var isStream: Bool { settings["stream"] == "yes" }
-    var body: [UInt8] { Array(theirAnswer[theirAnswer.range(of: "\n\n")!.upperBound...].utf8) }
+    var body: [UInt8] {
+        let text = theirAnswer[theirAnswer.range(of: "\n\n")!.upperBound...]
+        return theirAnswer.contains("application/vnd.amazon.eventstream") ? frames(text) : Array(text.utf8)
+    }
 
     private var deployment: (provider: ProviderSpec, model: String) {
         let (provider, model) = Registry.split(settings["deployment"]!)

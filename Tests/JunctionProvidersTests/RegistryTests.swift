@@ -1,4 +1,5 @@
-// The table of providers, and where their requests go.
+// The table of providers, the files of their wire formats, and where their requests go.
+import Foundation
 import Testing
 
 @testable import JunctionProviders
@@ -9,6 +10,39 @@ struct RegistryTests {
         for name in Registry.names { #expect(Registry.provider(named: name)?.name == name) }
         #expect(Registry.provider(named: "openal") == nil)
         #expect(Registry.notYet.isDisjoint(with: Registry.names))
+    }
+
+    /// A wire format without a provider is dead; a provider without its files or goldens is a promise.
+    @Test func everyWireFormatHasItsFilesAndAProvider() throws {
+        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        let sources = tests.appendingPathComponent("../../Sources/JunctionProviders")
+        func files(_ folder: URL) throws -> Set<String> {
+            Set(try FileManager.default.contentsOfDirectory(atPath: folder.path))
+        }
+        let names = try files(sources)
+        let formats = Set(
+            Registry.providers.map { provider in
+                let name = "\(provider.adapter)".prefix { $0 != "(" }
+                return name.prefix(1).uppercased() + name.dropFirst()
+            })
+        let withBodies = Set(names.filter { $0.hasSuffix("Answer.swift") }.map { $0.dropLast(12) })
+        // Azure is OpenAI under another address.
+        #expect(Set(formats.subtracting(["Azure"])) == Set(withBodies.map { String($0) }))
+        for format in formats { #expect(names.contains("\(format).swift")) }
+        for format in withBodies { #expect(names.contains("\(format)Request.swift")) }
+        let goldens = try files(tests.appendingPathComponent("Goldens"))
+        for format in formats {
+            for kind in ["whole", "stream", "key"] {
+                #expect(goldens.contains("\(format.lowercased())-\(kind)"))
+            }
+        }
+    }
+
+    @Test func theReadmeNamesEveryProvider() throws {
+        let readme = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+            "../../README.md")
+        let text = try String(contentsOf: readme, encoding: .utf8)
+        #expect(Registry.names.filter { !text.contains("`\($0)`") && !text.contains("`\($0)/") } == [])
     }
 
     @Test(arguments: [
@@ -34,6 +68,7 @@ struct RegistryTests {
         ("cohere_chat", "http://h/v2/", "http://h/v2/chat"),
         ("cohere", "http://h/v2/chat", "http://h/v2/chat"),
         ("gemini", "http://h/v1beta/", "http://h/v1beta/models/m:generateContent"),
+        ("bedrock", "http://h/", "http://h/model/m/converse"),
     ])
     func knowsWhereRequestsGo(provider: String, base: String, url: String) {
         let found = Registry.provider(named: provider)?.adapter.url(
@@ -51,10 +86,43 @@ struct RegistryTests {
         #expect(found == url)
     }
 
+    @Test(arguments: [
+        ("anthropic.claude-v2:1", "anthropic.claude-v2%3A1"),
+        (
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.meta.llama",
+            "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.meta.llama"
+        ),
+    ])
+    func aModelOfBedrockIsOneSegment(model: String, segment: String) {
+        let found = Adapter.bedrock.url(base: "http://h", model: model, apiVersion: nil, isStreaming: true)
+        #expect(found == "http://h/model/\(segment)/converse-stream")
+    }
+
+    @Test(arguments: [
+        ("anthropic.claude-v2:1", "anthropic.claude-v2:1", nil),
+        ("converse/us.anthropic.claude-opus-4-6-v1", "us.anthropic.claude-opus-4-6-v1", nil),
+        ("invoke/amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0", nil),
+        ("us-west-2/meta.llama3-8b", "meta.llama3-8b", "us-west-2"),
+        ("converse/us-gov-east-1/meta.llama3-8b", "meta.llama3-8b", "us-gov-east-1"),
+        (
+            "arn:aws:bedrock:eu-west-1:123456789012:provisioned-model/abc",
+            "arn:aws:bedrock:eu-west-1:123456789012:provisioned-model/abc", "eu-west-1"
+        ),
+        ("us-east/x", "us-east/x", nil), ("", "", nil),
+    ])
+    func aModelOfBedrockMaySayItsRegion(name: String, id: String, region: String?) {
+        let model = BedrockModel(name)
+        #expect(model.id == id && model.region == region)
+    }
+
     @Test func geminisKeyIsInAHeaderAndCoheresIsABearer() {
         #expect(
             Adapter.gemini.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
                 "content-type: application/json", "x-goog-api-key: k",
+            ])
+        #expect(
+            Adapter.bedrock.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [
+                "content-type: application/json", "authorization: Bearer k",
             ])
         #expect(
             Adapter.cohere.headers(key: "k", organization: nil).map { "\($0.name): \($0.value)" } == [

@@ -30,6 +30,24 @@ extension JunctionV1.ContentPart {
     }
 }
 
+extension JunctionV1.ContentPart {
+    /// The part with a mark that the prompt up to it is worth keeping.
+    var marked: Self {
+        var part = self
+        part.cacheBreakpoint = true
+        return part
+    }
+}
+
+extension JunctionV1.ReasoningPart {
+    init(_ text: String = "", signature: String = "", redacted: String = "") {
+        self.init()
+        self.text = text
+        self.signature = signature
+        self.redacted = redacted
+    }
+}
+
 extension JunctionV1.Tool {
     init(_ name: String, description: String = "", parameters: String = "", strict: Bool? = nil) {
         self.init()
@@ -235,5 +253,69 @@ let requests: [String: JunctionV1.Completion] = [
         $0.tools = [JunctionV1.Tool("now")]
         $0.parallelToolCalls = false
         $0.extraParametersJson = #"{"top_k":5,"cache_control":{"type":"ephemeral"}}"#
+    },
+    "reasoning-turns": asking("Weather in Paris?") {
+        var asked = JunctionV1.Message(.assistant, "Let me see.")
+        asked.reasoningParts = [
+            JunctionV1.ReasoningPart("I should ask.", signature: "EqQBCgIYAhIM1gbcDa9GJwZA2b3h"),
+            JunctionV1.ReasoningPart(redacted: "EmwKAhgBEgy3va3pzix/LafPsn4a"),
+            JunctionV1.ReasoningPart("Nobody signed this."),
+        ]
+        asked.toolCalls = [weatherCall("toolu_1", city: "Paris")]
+        var result = JunctionV1.Message(.tool, "18 °C")
+        result.toolCallId = "toolu_1"
+        $0.messages += [asked, result]
+        $0.tools = [weather]
+        $0.maxTokens = 8000
+        $0.reasoningEffort = "high"
+    },
+    "cache-marks": asking {
+        var asked = JunctionV1.Message(.assistant)
+        asked.toolCalls = [weatherCall("toolu_1", city: "Paris")]
+        var result = JunctionV1.Message(.tool, parts: [.text("18 °C").marked])
+        result.toolCallId = "toolu_1"
+        $0.messages = [
+            JunctionV1.Message(.system, parts: [.text("Be brief."), .text("A long manual.").marked]),
+            JunctionV1.Message(
+                .user,
+                parts: [
+                    .text("Look:"), .image(.data([0xff, 0xd8]), mediaType: "image/jpeg").marked,
+                    .text("Well?").marked,
+                ]),
+            asked, result,
+        ]
+        $0.tools = [weather, JunctionV1.Tool("now")]
+        $0.tools[1].cacheBreakpoint = true
+    },
+    "schema-thought": asking {
+        var format = JunctionV1.ResponseFormat()
+        format.type = .jsonSchema
+        format.jsonSchema = JunctionV1.JsonSchema()
+        format.jsonSchema?.name = "answer"
+        format.jsonSchema?.description = "The answer"
+        format.jsonSchema?.schemaJson = #"{"type":"object"}"#
+        $0.responseFormat = format
+        $0.reasoningEffort = "low"
+    },
+    "plain-settings": asking {
+        $0.messages.insert(JunctionV1.Message(.developer, "Be brief."), at: 0)
+        $0.temperature = 0.5
+        $0.topP = 0.9
+        $0.maxTokens = 256
+        $0.stop = ["END"]
+        $0.user = "user-1"
+        $0.metadata = ["team": "search"]
+        $0.tools = [JunctionV1.Tool("now", strict: true)]
+        $0.toolChoice = JunctionV1.ToolChoice(.auto)
+    },
+    "converse-members": asking {
+        $0.maxTokens = 256
+        $0.extraParametersJson =
+            #"{"additionalModelRequestFields":{"top_k":5},"inferenceConfig":{"topP":0.5},"performanceConfig":{"latency":"optimized"}}"#
+    },
+    "gemini-members": asking {
+        $0.maxTokens = 256
+        $0.extraParametersJson =
+            #"{"generationConfig":{"topK":5,"mediaResolution":"MEDIA_RESOLUTION_LOW"},"cachedContent":"cachedContents/1"}"#
     },
 ]

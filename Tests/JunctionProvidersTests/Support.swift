@@ -23,8 +23,9 @@ func read(
                 said += shown(JunctionV1.StreamResponse(delta))
             case .complete(let response): said += "complete\n" + shown(JunctionV1.CompleteResponse(response))
             case .usage(let usage):
-                said +=
-                    "usage \(usage.prompt) + \(usage.completion), cached \(usage.cached), reasoning \(usage.reasoning)\n"
+                said += "usage \(usage.prompt) + \(usage.completion), cached \(usage.cached), "
+                if usage.cacheWritten > 0 { said += "written to cache \(usage.cacheWritten), " }
+                said += "reasoning \(usage.reasoning)\n"
             case .finished: said += "finished\n"
             case .failed(let failure):
                 said += "failed: \(failure.kind), status \(failure.httpStatus)"
@@ -44,6 +45,43 @@ func read(
 
 func read(_ text: String, status: Int = 200, isStreaming: Bool = false) -> String {
     read([Array(text.utf8)], status: status, isStreaming: isStreaming)
+}
+
+/// Amazon's event stream of the events that `text` has one a line: `event` or `exception`, its type, its
+/// payload.
+func frames(_ text: some StringProtocol) -> [UInt8] {
+    text.split(separator: "\n").flatMap { line in
+        let parts = line.split(separator: " ", maxSplits: 2)
+        return frame(
+            [
+                (parts[0] == "event" ? ":event-type" : ":exception-type", String(parts[1])),
+                (":content-type", "application/json"), (":message-type", String(parts[0])),
+            ], payload: Array(parts[2].utf8))
+    }
+}
+
+/// One frame whose headers are texts.
+func frame(_ headers: [(name: String, value: String)], payload: [UInt8]) -> [UInt8] {
+    func bigEndian(_ value: Int) -> [UInt8] { withUnsafeBytes(of: UInt32(value).bigEndian, Array.init) }
+    var encoded: [UInt8] = []
+    for (name, value) in headers {
+        encoded += [UInt8(name.utf8.count)] + Array(name.utf8) + [7]
+        encoded += [UInt8(value.utf8.count >> 8), UInt8(value.utf8.count & 0xff)] + Array(value.utf8)
+    }
+    var frame = bigEndian(16 + encoded.count + payload.count) + bigEndian(encoded.count)
+    frame += bigEndian(checksum(frame))
+    frame += encoded + payload
+    return frame + bigEndian(checksum(frame))
+}
+
+/// CRC-32, bit by bit.
+func checksum(_ bytes: [UInt8]) -> Int {
+    var remainder: UInt32 = 0xffff_ffff
+    for byte in bytes {
+        remainder ^= UInt32(byte)
+        for _ in 0..<8 { remainder = remainder & 1 == 1 ? remainder >> 1 ^ 0xedb8_8320 : remainder >> 1 }
+    }
+    return Int(~remainder)
 }
 
 /// The failure that an answer comes to; nil when it comes to none.
@@ -68,10 +106,14 @@ func failure(
 }
 
 /// The body that asks `model` for what the completion says.
-func body(_ completion: JunctionV1.Completion, model: String = "m", _ adapter: Adapter) throws -> String {
+func body(
+    _ completion: JunctionV1.Completion, model: String = "m", _ adapter: Adapter,
+    options: BodyOptions = BodyOptions()
+) throws -> String {
     let arena = Arena()
     let writer = BodyWriter()
-    try writer.write(completion.view(in: arena), model: model, isStreaming: false, adapter: adapter)
+    try writer.write(
+        completion.view(in: arena), model: model, isStreaming: false, adapter: adapter, options: options)
     return writer.text
 }
 

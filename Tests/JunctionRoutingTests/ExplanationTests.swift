@@ -22,7 +22,8 @@ struct ExplanationTests {
         _ router: Router, _ model: String = "m", tokens: Int = 10, tags: [String] = [], now: Instant = .zero
     ) -> [GroupExplanation] {
         let call = CallTraits(
-            modelGroup: router.modelGroup(named: model)!, estimatedTokens: tokens, isStreaming: false, tags: tags)
+            modelGroup: router.modelGroup(named: model)!, estimatedTokens: tokens, isStreaming: false,
+            tags: tags)
         return router.explain(call, now: now)
     }
 

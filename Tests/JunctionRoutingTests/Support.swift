@@ -15,6 +15,22 @@ extension Action {
     var isNone: Bool { if case .none = self { true } else { false } }
 }
 
+/// The events of a call that has one attempt under way: the last.
+extension Route {
+    private var last: Int { report.attempts.count - 1 }
+
+    mutating func failed(
+        _ failure: Failure, usage: TokenUsage? = nil, now: Instant, random: inout RandomSource
+    ) -> Action {
+        failed(failure, attempt: last, usage: usage, now: now, random: &random)
+    }
+    mutating func committed(now: Instant) { committed(attempt: last, now: now) }
+    mutating func finished(usage: TokenUsage, now: Instant) {
+        finished(attempt: last, usage: usage, now: now)
+    }
+    mutating func cancelled(usage: TokenUsage?, now: Instant) { cancelled(now: now) { _ in usage } }
+}
+
 /// A router with one deployment for each of `groups`' names: "a a b" makes two in "a" and one in "b".
 func router(_ groups: String, change: (inout RouterConfiguration) -> Void = { _ in }) -> Router {
     let deployments = groups.split(separator: " ").enumerated().map { index, group in

@@ -50,7 +50,10 @@ struct ScenarioFileTests {
         ("callers:\n  - model: gpt-4", "Did you mean gpt-4o?"),
         ("callers:\n  - {from: 9, until: 8}", "2:5: error: callers[0]: until must be after from."),
         ("callers:\n  - prompt_tokens: {median: 9, p99: 3}", "the p99 not below the median"),
-        ("providers:\n  secnd: {}", "2:3: error: providers.secnd: This key is not known. Did you mean second?"),
+        (
+            "providers:\n  secnd: {}",
+            "2:3: error: providers.secnd: This key is not known. Did you mean second?"
+        ),
         ("providers:\n  second:\n    failure: odd", "3:14: error: providers.second.failure: Expected one of"),
         ("providers:\n  second:\n    cut_rate: 1.5", "a number from 0 to 1"),
         ("providers:\n  second:\n    outages:\n      - {from: 5}", "4:9: error: providers.second.outages[0]"),

@@ -36,7 +36,8 @@ struct ModuleTests {
         "CUV": ["Sources/JunctionTransport/EventLoop.swift"],
         "CNghttp2": ["Sources/JunctionTransport/HTTP2Session.swift"],
         "CCurl": ["Sources/JunctionOutbound/Curl.swift"],
-        "CHiredis": ["Sources/JunctionOutbound/RedisConnection.swift"],
+        "CHiredis": ["Sources/JunctionOutbound/RedisReader.swift"],
+        "COpenSSL": ["Sources/JunctionOutbound/TLS.swift"],
         "CJSON": [
             "Sources/JunctionProviders/JSONReader.swift", "Sources/JunctionProviders/JSONWriter.swift",
         ],

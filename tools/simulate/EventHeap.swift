@@ -2,7 +2,9 @@
 
 /// One thing to happen.
 struct Event {
-    enum Kind: UInt8 { case arrives, firstContent, answers, fails, timesOut, wakes, leaves, deadlinePasses }
+    enum Kind: UInt8 {
+        case arrives, firstContent, answers, fails, timesOut, isSlow, wakes, leaves, deadlinePasses
+    }
 
     /// Nanoseconds since the start.
     var at: Int
@@ -10,6 +12,8 @@ struct Event {
     var number: Int
     /// The call that it happens to; for `arrives` the caller.
     var subject: Int32
+    /// What of the call it happens to: an attempt or a wait, by the turn in which it began.
+    var turn: Int32
     var kind: Kind
 
     @inline(__always)
@@ -21,8 +25,8 @@ struct EventHeap {
     private var heap: [Event] = []
     private var count = 0
 
-    mutating func push(at: Int, _ kind: Event.Kind, _ subject: Int) {
-        let event = Event(at: at, number: count, subject: Int32(subject), kind: kind)
+    mutating func push(at: Int, _ kind: Event.Kind, _ subject: Int, turn: Int32 = 0) {
+        let event = Event(at: at, number: count, subject: Int32(subject), turn: turn, kind: kind)
         count += 1
         heap.append(event)
         var child = heap.count - 1

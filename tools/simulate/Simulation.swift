@@ -27,13 +27,35 @@ private final class Call {
     /// When its caller leaves, and when its deadline passes; `Int.max`: never.
     var leavesAt = Int.max
     var deadlineAt = Int.max
-    var attempts = 0
-    // The attempt under way.
-    var deployment = -1
-    var answer = Answer()
-    var hasContent = false
+    /// Attempts and waits so far, over all calls that this one stood for.
+    var turns: Int32 = 0
+    /// The attempts under way, or the wait.
+    var first: Flight?
+    var second: Flight?
+    var waitTurn: Int32 = -1
 
     init(route: consuming Route) { self.route = route }
+
+    /// Changes the attempt that began in that turn; nil: it is under way no more.
+    func with<Result>(_ turn: Int32, _ change: (inout Flight) -> Result) -> Result? {
+        if first?.turn == turn { return change(&first!) }
+        return second?.turn == turn ? change(&second!) : nil
+    }
+
+    /// Ends the attempt with that number, and gives it back.
+    func take(_ number: Int) -> Flight? {
+        defer { if first?.number == number { first = nil } else { second = nil } }
+        return first?.number == number ? first : second
+    }
+}
+
+/// An attempt under way.
+private struct Flight {
+    var turn: Int32
+    var number: Int
+    var deployment: Int
+    var answer: Answer
+    var hasContent = false
 }
 
 public final class Simulation {
@@ -102,7 +124,7 @@ public final class Simulation {
             if event.kind == .arrives {
                 arrive(Int(event.subject))
             } else {
-                handle(event.kind, Int(event.subject))
+                handle(event)
             }
         }
         return measured.result(
@@ -165,113 +187,151 @@ public final class Simulation {
         let call = pool[index]
         (call.prompt, call.completion, call.isStreaming) = (prompt, completion, traits.isStreaming)
         (call.arrivedAt, call.leavesAt, call.deadlineAt) = (now, leavesAt, deadlineAt)
-        call.attempts = 0
         perform(call.route.start(now: instant, random: &decisions), call, index)
     }
 
     // MARK: What happens to a call
 
-    private func handle(_ kind: Event.Kind, _ index: Int) {
+    private func handle(_ event: Event) {
+        let index = Int(event.subject)
         let call = pool[index]
-        switch kind {
-        case .arrives: break
+        if event.turn == call.waitTurn {
+            call.waitTurn = -1
+            if event.kind != .wakes { return leave(event.kind, call, index) }
+            return perform(call.route.timerFired(now: instant, random: &decisions), call, index)
+        }
+        // What no longer concerns anybody: an attempt that was ended before.
+        guard let flight = call.with(event.turn, { $0 }) else { return }
+        switch event.kind {
+        case .arrives, .wakes: break
         case .firstContent:
-            call.hasContent = true
-            call.route.committed(now: instant)
-            measured.firstContent(after: now - call.arrivedAt, at: call.deployment)
-            planEnd(call, index)
-        case .answers:
-            close(call, used: call.prompt + call.completion)
-            call.route.finished(
-                usage: TokenUsage(prompt: call.prompt, completion: call.completion), now: instant)
-            measured.answered(
-                by: call.deployment, arrivedAt: call.arrivedAt, now: now,
-                fallbackUsed: call.route.report.fallbackUsed)
-            end(index)
-        case .fails: fail(call.answer.failure!, call, index)
-        case .timesOut: fail(Failure(.timeout, message: "no answer in time"), call, index)
-        case .wakes: perform(call.route.timerFired(now: instant, random: &decisions), call, index)
-        case .leaves, .deadlinePasses:
-            let usage = usageSoFar(call)
-            close(call, used: usage?.total ?? 0)
-            call.route.cancelled(usage: usage, now: instant)
-            if kind == .leaves {
-                measured.left()
-            } else {
-                measured.failed(.deadlineExceeded, arrivedAt: call.arrivedAt)
-            }
-            end(index)
+            _ = call.with(event.turn) { $0.hasContent = true }
+            measured.firstContent(after: now - call.arrivedAt, at: flight.deployment)
+            planEnd(flight, call, index)
+            perform(call.route.committed(attempt: flight.number, now: instant), call, index)
+        case .answers: finish(flight, call, index)
+        case .fails: fail(flight.answer.failure!, flight, call, index)
+        case .timesOut: fail(Failure(.timeout, message: "no answer in time"), flight, call, index)
+        case .isSlow:
+            let action = call.route.hedgeTimerFired(attempt: flight.number, now: instant, random: &decisions)
+            perform(action, call, index)
+        case .leaves, .deadlinePasses: leave(event.kind, call, index)
         }
     }
 
-    private func fail(_ failure: Failure, _ call: Call, _ index: Int) {
-        let usage = usageSoFar(call)
-        close(call, used: usage?.total ?? 0)
-        measured.attemptFailed(at: call.deployment)
-        let action = call.route.failed(failure, usage: usage, now: instant, random: &decisions)
+    private func finish(_ flight: Flight, _ call: Call, _ index: Int) {
+        let usage = TokenUsage(prompt: call.prompt, completion: call.completion)
+        close(flight, call, used: usage)
+        perform(call.route.finished(attempt: flight.number, usage: usage, now: instant), call, index)
+        let report = call.route.report
+        measured.answered(
+            by: flight.deployment, arrivedAt: call.arrivedAt, now: now, fallbackUsed: report.fallbackUsed)
+        end(index)
+    }
+
+    private func fail(_ failure: Failure, _ flight: Flight, _ call: Call, _ index: Int) {
+        let usage = usageSoFar(flight, call)
+        close(flight, call, used: usage)
+        measured.attemptFailed(at: flight.deployment)
+        let action = call.route.failed(
+            failure, attempt: flight.number, usage: usage, now: instant, random: &decisions)
         perform(action, call, index)
     }
 
-    /// What the attempt under way used: nothing before its first content.
-    private func usageSoFar(_ call: Call) -> TokenUsage? {
-        guard call.deployment >= 0, call.hasContent, let first = call.answer.firstAt else { return nil }
-        let whole = max(1, (call.answer.endsAt ?? now) - first)
+    private func leave(_ kind: Event.Kind, _ call: Call, _ index: Int) {
+        call.route.cancelled(now: instant) { number in
+            guard let flight = call.take(number) else { return nil }
+            let usage = usageSoFar(flight, call)
+            close(flight, call, used: usage)
+            return usage
+        }
+        if kind == .leaves {
+            measured.left()
+        } else {
+            measured.failed(.deadlineExceeded, arrivedAt: call.arrivedAt)
+        }
+        end(index)
+    }
+
+    /// What the attempt used: nothing before its first content.
+    private func usageSoFar(_ flight: Flight, _ call: Call) -> TokenUsage? {
+        guard flight.hasContent, let first = flight.answer.firstAt else { return nil }
+        let whole = max(1, (flight.answer.endsAt ?? now) - first)
         let part = min(1, Double(now - first) / Double(whole))
-        let written = Double(call.completion) * call.answer.writtenShare * part
+        let written = Double(call.completion) * flight.answer.writtenShare * part
         return TokenUsage(prompt: call.prompt, completion: Int(written))
     }
 
     /// Tells the provider that the attempt is over.
-    private func close(_ call: Call, used: Int) {
-        guard call.deployment >= 0 else { return }
-        providers[call.deployment].ended(call.answer, wanted: call.prompt + call.completion, used: used)
-        let prompt = min(used, call.prompt)
-        measured.used(prompt: prompt, completion: used - prompt, at: call.deployment)
+    private func close(_ flight: Flight, _ call: Call, used: TokenUsage?) {
+        _ = call.take(flight.number)
+        let used = used ?? TokenUsage()
+        providers[flight.deployment].ended(
+            flight.answer, wanted: call.prompt + call.completion, used: used.total)
+        measured.used(prompt: used.prompt, completion: used.completion, at: flight.deployment)
     }
 
     private func perform(_ action: Action, _ call: Call, _ index: Int) {
-        call.hasContent = false
-        call.deployment = -1
         switch action {
         case .attempt(let attempt): ask(attempt, call, index)
-        case .wait(let until): plan(nanoseconds(until.sinceStart), .wakes, call, index)
+        case .abandon(let number): abandon(number, call)
+        case .wait(let until):
+            call.turns += 1
+            call.waitTurn = call.turns
+            plan(nanoseconds(until.sinceStart), .wakes, call, index, call.turns)
         case .reply(let failure):
             measured.failed(failure.outcome, arrivedAt: call.arrivedAt)
             end(index)
-        case .none: preconditionFailure("a call with nothing to do")
+        case .none: break
         }
+    }
+
+    /// The loser of two attempts is ended. Its prompt is billed.
+    private func abandon(_ number: Int, _ call: Call) {
+        guard let flight = call.take(number) else { return }
+        let usage = usageSoFar(flight, call) ?? TokenUsage(prompt: call.prompt)
+        let isLetIn = flight.answer.minute != nil
+        close(flight, call, used: isLetIn ? usage : nil)
+        call.route.outrun(attempt: number, usage: isLetIn ? usage : TokenUsage(), now: instant)
     }
 
     private func ask(_ attempt: Attempt, _ call: Call, _ index: Int) {
-        call.deployment = attempt.deployment!
-        call.attempts += 1
-        measured.attempted(at: call.deployment, isRetry: call.attempts > 1)
-        call.answer = providers[call.deployment].ask(
-            prompt: call.prompt, completion: call.completion, now: now, &world)
-        let timesOutAt = now + nanoseconds(attempt.timeout)
-        if call.isStreaming, let first = call.answer.firstAt {
-            if first <= timesOutAt { return plan(first, .firstContent, call, index) }
-        } else if let end = call.answer.endsAt, end <= timesOutAt {
-            return planEnd(call, index)
+        let deployment = attempt.deployment!
+        measured.attempted(
+            at: deployment, isRetry: attempt.number > 0 && attempt.kind == .plain,
+            isHedge: attempt.kind == .hedge)
+        call.turns += 1
+        let flight = Flight(
+            turn: call.turns, number: attempt.number, deployment: deployment,
+            answer: providers[deployment].ask(
+                prompt: call.prompt, completion: call.completion, now: now, &world))
+        if call.first == nil { call.first = flight } else { call.second = flight }
+        if let after = attempt.hedgeAfter {
+            plan(now + nanoseconds(after), .isSlow, call, index, flight.turn)
         }
-        plan(timesOutAt, .timesOut, call, index)
+        let timesOutAt = now + nanoseconds(attempt.timeout)
+        if call.isStreaming, let first = flight.answer.firstAt {
+            if first <= timesOutAt { return plan(first, .firstContent, call, index, flight.turn) }
+        } else if let end = flight.answer.endsAt, end <= timesOutAt {
+            return planEnd(flight, call, index)
+        }
+        plan(timesOutAt, .timesOut, call, index, flight.turn)
     }
 
-    private func planEnd(_ call: Call, _ index: Int) {
-        plan(call.answer.endsAt!, call.answer.failure == nil ? .answers : .fails, call, index)
+    private func planEnd(_ flight: Flight, _ call: Call, _ index: Int) {
+        let kind: Event.Kind = flight.answer.failure == nil ? .answers : .fails
+        plan(flight.answer.endsAt!, kind, call, index, flight.turn)
     }
 
-    /// Plans the one next event of a call, unless its caller leaves before.
-    private func plan(_ at: Int, _ kind: Event.Kind, _ call: Call, _ index: Int) {
+    /// Plans the next event of an attempt or a wait, unless the caller leaves before.
+    private func plan(_ at: Int, _ kind: Event.Kind, _ call: Call, _ index: Int, _ turn: Int32) {
         let last = min(call.leavesAt, call.deadlineAt)
-        if at <= last { return heap.push(at: at, kind, index) }
-        heap.push(at: last, call.leavesAt <= call.deadlineAt ? .leaves : .deadlinePasses, index)
+        if at <= last { return heap.push(at: at, kind, index, turn: turn) }
+        let isLeft = call.leavesAt <= call.deadlineAt
+        heap.push(at: last, isLeft ? .leaves : .deadlinePasses, index, turn: turn)
     }
 
-    private func end(_ index: Int) {
-        pool[index].deployment = -1
-        free.append(index)
-    }
+    private func end(_ index: Int) { free.append(index) }
 }
 
 private func nanoseconds(_ duration: Duration) -> Int {

@@ -12,6 +12,8 @@ public struct SimulationResult: Sendable, Equatable, Encodable {
         public var attempts = 0
         /// Attempts that were not their call's first.
         public var retries = 0
+        /// Attempts beside one that was slow.
+        public var hedges = 0
         public var failures = 0
         /// Requests that the provider refused with 429.
         public var refused = 0
@@ -63,6 +65,7 @@ public struct SimulationResult: Sendable, Equatable, Encodable {
     public var byFallback = 0
     public var attempts = 0
     public var retries = 0
+    public var hedges = 0
     public var cost: Double?
     public var p50: Double?
     public var p99: Double?
@@ -84,6 +87,7 @@ struct Measurements {
         var answered = 0
         var attempts = 0
         var retries = 0
+        var hedges = 0
         var failures = 0
         var prompt = 0
         var completion = 0
@@ -113,8 +117,9 @@ struct Measurements {
         spans[now / spanLength].calls += 1
     }
 
-    mutating func attempted(at deployment: Int, isRetry: Bool) {
+    mutating func attempted(at deployment: Int, isRetry: Bool, isHedge: Bool) {
         counts[deployment].attempts += 1
+        if isHedge { counts[deployment].hedges += 1 }
         if isRetry { counts[deployment].retries += 1 }
     }
 
@@ -162,6 +167,7 @@ struct Measurements {
             whole.add(counts[index].whole)
             result.attempts += one.attempts
             result.retries += one.retries
+            result.hedges += one.hedges
             result.tokensOverLimit += one.tokensOverLimit
             result.requestsOverLimit += one.requestsOverLimit
             if let cost = one.cost { result.cost = (result.cost ?? 0) + cost }
@@ -187,6 +193,7 @@ struct Measurements {
         var one = SimulationResult.ByDeployment(id: deployment.id, modelGroup: deployment.modelGroup)
         one.share = answeredByAll == 0 ? 0 : Double(counts.answered) / Double(answeredByAll)
         (one.answered, one.attempts, one.retries) = (counts.answered, counts.attempts, counts.retries)
+        one.hedges = counts.hedges
         (one.failures, one.refused) = (counts.failures, provider.refused)
         (one.promptTokens, one.completionTokens) = (counts.prompt, counts.completion)
         if deployment.inputCostPerToken != nil || deployment.outputCostPerToken != nil {

@@ -28,7 +28,8 @@ extension SimulationResult {
             text += outcomes.map { "\($0.value) \(words($0.key))" }.joined(separator: ", ") + "\n"
         }
         if left > 0 { text += "left            \(left)\n" }
-        text += "attempts        \(attempts), \(retries) of them retries\n"
+        let hedged = hedges == 0 ? "" : ", \(hedges) hedges"
+        text += "attempts        \(attempts), \(retries) of them retries\(hedged)\n"
         if cost != nil { text += "cost            \(dollars(cost))\n" }
         text += "latency         p50 \(time(p50)), p99 \(time(p99))\n"
         text += "over the limit  \(tokensOverLimit) tokens, \(requestsOverLimit) requests\n"

@@ -28,10 +28,11 @@ final class SimulatedCall {
     let actualTokens: Int
     let arrivesAt: Instant
     var route: Route
-    /// Counts actions, so that events of an earlier one are known to be stale.
-    var step = 0
-    var current: Attempt?
-    var hasContent = false
+    /// Counts waits, so that events of an earlier one are known to be stale.
+    var waits = 0
+    /// The attempts under way, by their numbers, and whether content of them has come.
+    var underWay: [Int: (attempt: Attempt, hasContent: Bool)] = [:]
+    var mostUnderWay = 0
     var end: End?
 
     enum End {
@@ -50,9 +51,13 @@ final class SimulatedCall {
 
 final class Simulation {
     enum Event {
-        case arrives, answers, firstContent
-        case ends(Failure, usesTokens: Bool)
-        case timesOut, wakes, leaves
+        case arrives, leaves
+        case wakes(wait: Int)
+        case answers(Int)
+        case firstContent(Int)
+        case isSlow(Int)
+        case timesOut(Int)
+        case ends(Int, Failure, usesTokens: Bool)
     }
 
     let router: Router
@@ -79,93 +84,121 @@ final class Simulation {
         let index = calls.count
         calls.append(
             SimulatedCall(router: router, traits: traits, actualTokens: actualTokens, arrivesAt: instant))
-        queue.push(instant, index, step: 0, .arrives)
-        if let leavesAfter { queue.push(instant + .seconds(leavesAfter), index, step: -1, .leaves) }
+        queue.push(instant, index, .arrives)
+        if let leavesAfter { queue.push(instant + .seconds(leavesAfter), index, .leaves) }
     }
 
     func run() {
         while let next = queue.pop() {
             now = next.at
             let call = calls[next.call]
-            guard call.end == nil, next.step == call.step || next.step == -1 else { continue }
-            handle(next.event, call, next.call)
+            if call.end == nil { handle(next.event, call, next.call) }
         }
     }
 
     private func handle(_ event: Event, _ call: SimulatedCall, _ index: Int) {
         switch event {
         case .arrives: perform(call.route.start(now: now, random: &decisions), call, index)
-        case .wakes: perform(call.route.timerFired(now: now, random: &decisions), call, index)
-        case .firstContent:
-            call.hasContent = true
-            call.route.committed(now: now)
-        case .answers:
-            bill(call)
-            call.route.finished(usage: usage(call), now: now)
-            call.end = .answered
-        case .timesOut where call.hasContent: break
-        case .timesOut:
-            perform(call.route.failed(failure(.timeout), now: now, random: &decisions), call, index)
-        case .ends(let failure, let usesTokens):
-            if usesTokens { bill(call) }
-            let action = call.route.failed(
-                failure, usage: usesTokens ? usage(call) : nil, now: now, random: &decisions)
-            perform(action, call, index)
+        case .wakes(call.waits): perform(call.route.timerFired(now: now, random: &decisions), call, index)
+        case .wakes: break
         case .leaves:
-            let used = call.current != nil && call.hasContent
-            if used { bill(call) }
-            call.route.cancelled(usage: used ? usage(call) : nil, now: now)
+            call.route.cancelled(now: now) { number in
+                guard call.underWay[number]?.hasContent == true else { return nil }
+                bill(call, number)
+                return usage(call)
+            }
+            call.underWay = [:]
             call.end = .left
+        case .answers(let number), .firstContent(let number), .isSlow(let number), .timesOut(let number),
+            .ends(let number, _, _):
+            if call.underWay[number] != nil { handle(event, number, call, index) }
         }
+    }
+
+    /// What happens to an attempt that is under way.
+    private func handle(_ event: Event, _ number: Int, _ call: SimulatedCall, _ index: Int) {
+        switch event {
+        case .arrives, .leaves, .wakes: break
+        case .firstContent:
+            call.underWay[number]?.hasContent = true
+            perform(call.route.committed(attempt: number, now: now), call, index)
+        case .answers:
+            bill(call, number)
+            call.underWay[number] = nil
+            let action = call.route.finished(attempt: number, usage: usage(call), now: now)
+            call.end = .answered
+            perform(action, call, index)
+        case .isSlow:
+            let action = call.route.hedgeTimerFired(attempt: number, now: now, random: &decisions)
+            perform(action, call, index)
+        case .timesOut where call.underWay[number]?.hasContent == true: break
+        case .timesOut: fail(failure(.timeout), usage: nil, number, call, index)
+        case .ends(_, let failure, let usesTokens):
+            if usesTokens { bill(call, number) }
+            fail(failure, usage: usesTokens ? usage(call) : nil, number, call, index)
+        }
+    }
+
+    private func fail(
+        _ failure: Failure, usage: TokenUsage?, _ number: Int, _ call: SimulatedCall, _ index: Int
+    ) {
+        call.underWay[number] = nil
+        let action = call.route.failed(
+            failure, attempt: number, usage: usage, now: now, random: &decisions)
+        perform(action, call, index)
     }
 
     private func usage(_ call: SimulatedCall) -> TokenUsage {
         TokenUsage(prompt: call.actualTokens, completion: 0)
     }
 
-    private func bill(_ call: SimulatedCall) {
-        if let deployment = call.current?.deployment { providers[deployment].tokens += call.actualTokens }
+    private func bill(_ call: SimulatedCall, _ number: Int) {
+        let deployment = call.underWay[number]!.attempt.deployment!
+        providers[deployment].tokens += call.actualTokens
     }
 
     private func perform(_ action: Action, _ call: SimulatedCall, _ index: Int) {
-        call.step += 1
-        call.current = nil
-        call.hasContent = false
         switch action {
         case .attempt(let attempt):
-            call.current = attempt
+            call.underWay[attempt.number] = (attempt, false)
+            call.mostUnderWay = max(call.mostUnderWay, call.underWay.count)
             ask(attempt, call, index)
             watch(now)
-        case .wait(let until): queue.push(until, index, step: call.step, .wakes)
+        case .abandon(let number):
+            bill(call, number)
+            call.underWay[number] = nil
+            call.route.outrun(attempt: number, usage: usage(call), now: now)
+        case .wait(let until):
+            call.waits += 1
+            queue.push(until, index, .wakes(wait: call.waits))
         case .reply(let failure):
             call.end = .failed(failure)
             judge(call, failure, now)
-        case .none: preconditionFailure("nothing to do")
+        case .none: precondition(call.end != nil || !call.underWay.isEmpty, "nothing to do")
         }
     }
 
     private func ask(_ attempt: Attempt, _ call: SimulatedCall, _ index: Int) {
-        let deployment = attempt.deployment!
+        let (deployment, number) = (attempt.deployment!, attempt.number)
         let range = providers[deployment].latency
         let whole = range.lowerBound + (range.upperBound - range.lowerBound) * world.fraction()
         providers[deployment].requests += 1
         providers[deployment].requestsInMinute[Int(now.sinceStart.components.seconds / 60), default: 0] += 1
-        func push(_ seconds: Double, _ event: Event) {
-            queue.push(now + .seconds(seconds), index, step: call.step, event)
-        }
-        queue.push(now + attempt.timeout, index, step: call.step, .timesOut)
+        func push(_ seconds: Double, _ event: Event) { queue.push(now + .seconds(seconds), index, event) }
+        queue.push(now + attempt.timeout, index, .timesOut(number))
+        if let after = attempt.hedgeAfter { queue.push(now + after, index, .isSlow(number)) }
         switch providers[deployment].behaviour(now, &world) {
         case .answers:
-            if call.traits.isStreaming { push(whole / 4, .firstContent) }
-            push(whole, .answers)
+            if call.traits.isStreaming { push(whole / 4, .firstContent(number)) }
+            push(whole, .answers(number))
         case .fails(let kind, let retryAfter):
             push(
                 kind == .connection ? 0.001 : 0.05,
-                .ends(failure(kind, retryAfter: retryAfter), usesTokens: false))
+                .ends(number, failure(kind, retryAfter: retryAfter), usesTokens: false))
         case .hangs: break
         case .cuts:
-            if call.traits.isStreaming { push(whole / 4, .firstContent) }
-            push(whole / 2, .ends(failure(.streamCut), usesTokens: call.traits.isStreaming))
+            if call.traits.isStreaming { push(whole / 4, .firstContent(number)) }
+            push(whole / 2, .ends(number, failure(.streamCut), usesTokens: call.traits.isStreaming))
         }
     }
 }
@@ -176,15 +209,14 @@ struct EventQueue {
         var at: Instant
         var number: Int
         var call: Int
-        var step: Int
         var event: Simulation.Event
     }
 
     private var heap: [Entry] = []
     private var count = 0
 
-    mutating func push(_ at: Instant, _ call: Int, step: Int, _ event: Simulation.Event) {
-        heap.append(Entry(at: at, number: count, call: call, step: step, event: event))
+    mutating func push(_ at: Instant, _ call: Int, _ event: Simulation.Event) {
+        heap.append(Entry(at: at, number: count, call: call, event: event))
         count += 1
         var child = heap.count - 1
         while child > 0, precedes(child, (child - 1) / 2) {

@@ -20,9 +20,11 @@ func measure(_ strategy: Strategy, deployments count: Int, calls: Int) -> Double
             if number % 1_000 == 0 { milliseconds += 1 }
             let now = Instant(.milliseconds(milliseconds))
             var route = Route(router: router, call: traits, now: now)
-            guard case .attempt = route.start(now: now, random: &random) else { fatalError("no attempt") }
+            guard case .attempt(let attempt) = route.start(now: now, random: &random) else {
+                fatalError("no attempt")
+            }
             route.finished(
-                usage: TokenUsage(prompt: 60 + number % 80, completion: 20),
+                attempt: attempt.number, usage: TokenUsage(prompt: 60 + number % 80, completion: 20),
                 now: now + .milliseconds(1))
         }
         best = min(best, (ContinuousClock.now - start) / .nanoseconds(calls))
