@@ -63,7 +63,7 @@ let package = Package(
             ], swiftSettings: pure),
         .target(
             name: "JunctionSimulation", dependencies: ["JunctionConfig", "JunctionRouting"],
-            path: "tools/simulate", exclude: ["scenario_template.yaml", "strategies.md"], swiftSettings: pure),
+            path: "tools/simulate", exclude: ["litellm_router.py", "scenario_template.yaml", "strategies.md"], swiftSettings: pure),
         .target(
             name: "JunctionLoad",
             dependencies: [
