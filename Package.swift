@@ -64,8 +64,8 @@ let package = Package(
         .target(name: "JunctionReport", path: "tools/report", swiftSettings: pure),
         .target(
             name: "JunctionSimulation",
-            dependencies: ["JunctionConfig", "JunctionReport", "JunctionRouting"],
-            path: "tools/simulate", exclude: ["scenario_template.yaml", "strategies.md"], swiftSettings: pure),
+            dependencies: ["JunctionConfig", "JunctionReport", "JunctionRouting"], path: "tools/simulate",
+            exclude: ["litellm_router.py", "scenario_template.yaml", "strategies.md"], swiftSettings: pure),
         .target(
             name: "JunctionLoad",
             dependencies: [

@@ -14,6 +14,7 @@ struct Simulate: ParsableCommand {
               junction simulate --config router_config.yaml --scenario outage.yaml --html report.html
               junction simulate --config router_config.yaml --trace calls.csv --strategy least-busy
               junction simulate --table > strategies.md
+              junction simulate --promises 1000000
 
             The router's own decisions, with its limits, retries, cooldowns and fallbacks; the providers are
             made up. No provider is called and no key is needed by it. The same seed gives the same result.
@@ -57,11 +58,21 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Print every strategy in five built-in worlds as a Markdown table; needs no configuration.")
     var table = false
 
+    @Option(
+        help: """
+            Make so many calls in made-up worlds of outages, 429s and callers that leave, over --seeds; look \
+            into every failure, and end with code 1 if one could have been avoided.
+            """)
+    var promises: Int?
+
+    @Option(help: "How many worlds --promises makes up.")
+    var seeds: UInt64 = 20
+
     func validate() throws {
-        if table {
+        if table || promises != nil {
             let others: [Any?] = [config, trace, rate, duration, scenario, strategy, json, html]
             if others.contains(where: { $0 != nil }) {
-                throw ValidationError("--table goes with --seed only.")
+                throw ValidationError("--table goes with --seed only, and --promises with --seeds.")
             }
             return
         }
@@ -83,6 +94,10 @@ struct Simulate: ParsableCommand {
 
     func run() throws {
         if table { return try printNow(try comparisonTable(seed: seed)) }
+        if let promises {
+            let areKept = try promiseTable(calls: promises, seeds: max(1, seeds)) { try? printNow($0 + "\n") }
+            throw ExitCode(areKept ? 0 : 1)
+        }
         var configuration = try readConfiguration(config!).router
         if let chosen = strategy.flatMap(Strategy.init(named:)) {
             configuration.strategy = chosen

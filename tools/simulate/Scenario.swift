@@ -11,6 +11,14 @@ public enum Quantity: Sendable, Equatable {
     /// The time to the next of events that come at random, one a unit of time on average.
     static func exponential(_ random: inout RandomSource) -> Double { -log(1 - random.fraction()) }
 
+    /// What it stays below 99 times of 100.
+    var p99: Double {
+        switch self {
+        case .constant(let value): value
+        case .logNormal(_, let p99): p99
+        }
+    }
+
     func sample(_ random: inout RandomSource) -> Double {
         switch self {
         case .constant(let value): return value

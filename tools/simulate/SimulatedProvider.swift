@@ -168,6 +168,24 @@ struct SimulatedProvider {
                 retryAfter: behaviour.saysRetryAfter ? .seconds(seconds) : nil, message: "over the limit"))
     }
 
+    /// Whether nothing but its limits can keep it from answering a request of any time between two.
+    func isSure(toAnswer tokens: Int, completion: Int, from: Int, until: Int) -> Bool {
+        guard behaviour.failureRate == 0, behaviour.hangRate == 0, behaviour.cutRate == 0,
+            hasRoom(for: tokens, at: from)
+        else { return false }
+        let longest =
+            (behaviour.firstToken.p99 + behaviour.perToken.p99 * Double(completion)) * slowness(from)
+        return from + nanoseconds(longest) <= until
+            && !outages.contains { $0.from <= until && from < $0.until }
+    }
+
+    /// Whether its own limits would let a request in.
+    func hasRoom(for tokens: Int, at now: Int) -> Bool {
+        if inFlight >= parallelLimit { return false }
+        if (now - offset + minute) / minute != minuteNow { return tokens <= tokensLimit && requestsLimit > 0 }
+        return requestsLetIn < requestsLimit && tokens <= tokensLimit - tokensByMinute[minuteNow]
+    }
+
     private func slowness(_ now: Int) -> Double {
         if behaviour.slowStartFactor <= 1 { return 1 }
         var since = now

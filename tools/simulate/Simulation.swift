@@ -28,6 +28,10 @@ private final class Call {
     /// When its caller leaves, and when its deadline passes; `Int.max`: never.
     var leavesAt = Int.max
     var deadlineAt = Int.max
+    /// Tokens that it reserves.
+    var estimated = 0
+    /// Deployments, a bit each, whose providers could have answered when it arrived. Only where that is asked.
+    var chances: UInt64 = 0
     /// Attempts and waits so far, over all calls that this one stood for.
     var turns: Int32 = 0
     /// The attempts under way, or the wait.
@@ -73,6 +77,12 @@ private struct Flight {
     var hasContent = false
 }
 
+/// Failures that should not have been.
+struct Watch {
+    var avoidable = 0
+    var example: String?
+}
+
 public final class Simulation {
     public let router: Router
     private let configuration: RouterConfiguration
@@ -91,6 +101,8 @@ public final class Simulation {
     /// Calls whose turn in a queue may have come, to be told at this same time.
     private let woken = WokenCalls()
     private var now = 0
+    /// Where set, every failed call is looked into: see `Promises.swift`.
+    var watch: Watch?
 
     /// - Throws: `UnknownModel` when a call asks for what the configuration does not have.
     public init(
@@ -210,6 +222,10 @@ public final class Simulation {
         if router.queues(traits) {
             call.route.wake = { [woken] in woken.add(index) }
         }
+        if watch != nil {
+            call.estimated = traits.estimatedTokens
+            call.chances = chances(call)
+        }
         perform(call.route.start(now: instant, random: &decisions), call, index)
     }
 
@@ -268,6 +284,7 @@ public final class Simulation {
     }
 
     private func leave(_ kind: Event.Kind, _ call: Call, _ index: Int) {
+        let hasBegun = call.first?.hasContent ?? false || call.second?.hasContent ?? false
         call.route.cancelled(now: instant) { number in
             guard let flight = call.take(number) else { return nil }
             let usage = usageSoFar(flight, call)
@@ -277,6 +294,7 @@ public final class Simulation {
         if kind == .leaves {
             measured.left()
         } else {
+            if watch != nil, !hasBegun { judge(call, "the deadline passed") }
             measured.failed(.deadlineExceeded, arrivedAt: call.arrivedAt)
         }
         end(index)
@@ -309,6 +327,7 @@ public final class Simulation {
             call.waitTurn = call.turns
             plan(nanoseconds(until.sinceStart), .wakes, call, index, call.turns)
         case .reply(let failure):
+            if watch != nil, failure.outcome != .streamInterrupted { judge(call, failure.message) }
             measured.failed(failure.outcome, arrivedAt: call.arrivedAt)
             end(index)
         case .reserve: preconditionFailure("no simulated router shares its limits")
@@ -362,6 +381,49 @@ public final class Simulation {
     }
 
     private func end(_ index: Int) { free.append(index) }
+
+    // MARK: Whether a failure could have been avoided
+
+    /// Deployments whose providers, asked now, would answer before the caller goes, for all that chance can do.
+    private func chances(_ call: Call) -> UInt64 {
+        var chances: UInt64 = 0
+        let last = min(call.leavesAt, call.deadlineAt)
+        for (index, provider) in providers.enumerated()
+        where provider.isSure(
+            toAnswer: call.prompt + call.completion, completion: call.completion, from: now, until: last)
+        {
+            chances |= 1 << UInt64(index)
+        }
+        return chances
+    }
+
+    /// A failure could have been avoided when a deployment had been able to answer all the time that the call
+    /// was there, has room now, and its provider has not said to keep away.
+    private func judge(_ call: Call, _ message: String) {
+        if call.chances == 0 { return }
+        let usage = router.usage(now: instant)
+        for (index, deployment) in configuration.deployments.enumerated()
+        where call.chances & 1 << UInt64(index) != 0 {
+            let one = usage[index]
+            let tokens = one.tokensUsed + one.tokensReserved + call.estimated
+            if tokens > deployment.tokensPerMinute ?? .max || one.requests >= deployment.requestsPerMinute ?? .max
+                || one.inFlight >= deployment.maxParallelRequests ?? .max || one.coolingCause == .rateLimited
+                || !providers[index].hasRoom(for: call.prompt + call.completion, at: now)
+            {
+                continue
+            }
+            watch!.avoidable += 1
+            if watch!.example == nil {
+                let attempts = call.route.report.attempts.map {
+                    "\(configuration.deployments[$0.deployment!].id) \($0.failureDescription)"
+                }
+                let at = Double(call.arrivedAt) * 1e-9
+                watch!.example =
+                    "the call of \(at) s, by \(deployment.id): \(message); tried: \(attempts.joined(separator: ", "))"
+            }
+            return
+        }
+    }
 }
 
 private func nanoseconds(_ duration: Duration) -> Int {
