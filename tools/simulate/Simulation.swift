@@ -223,7 +223,7 @@ public final class Simulation {
             call.route.wake = { [woken] in woken.add(index) }
         }
         if watch != nil {
-            call.estimated = traits.estimatedTokens
+            call.estimated = traits.size.tokens
             call.chances = chances(call)
         }
         perform(call.route.start(now: instant, random: &decisions), call, index)
