@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -15,11 +16,13 @@ import stubs
 
 
 class Redis(programs.Program):
-    """A redis-server without a disk."""
+    """A redis-server that keeps nothing; what a replica writes down goes into a folder of its own."""
 
     def __init__(self, port=0, *arguments):
         self.port = port or free_port()
-        command = ["redis-server", "--port", str(self.port), "--save", "", "--appendonly", "no", *arguments]
+        self._folder = tempfile.TemporaryDirectory()
+        command = ["redis-server", "--port", str(self.port), "--save", "", "--appendonly", "no",
+                   "--dir", self._folder.name, *arguments]
         super().__init__(command, r"Ready to accept connections")
 
     def kill(self):
