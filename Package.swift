@@ -65,7 +65,8 @@ let package = Package(
         .target(
             name: "JunctionSimulation",
             dependencies: ["JunctionConfig", "JunctionReport", "JunctionRouting"], path: "tools/simulate",
-            exclude: ["litellm_router.py", "scenario_template.yaml", "strategies.md"], swiftSettings: pure),
+            exclude: ["litellm.md", "litellm_router.py", "scenario_template.yaml", "strategies.md"],
+            swiftSettings: pure),
         .target(
             name: "JunctionLoad",
             dependencies: [

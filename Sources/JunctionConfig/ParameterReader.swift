@@ -1,5 +1,5 @@
-// What a deployment's configuration says about the parameters of its calls: which of them are refused, dropped
-// or passed on (`drop_params` and its like), and which it sets where a call does not.
+// What a deployment's configuration says about the parameters of its calls: which of them are refused,
+// dropped or passed on (`drop_params` and its like), and which it sets where a call does not.
 import JunctionProviders
 import JunctionRouting
 

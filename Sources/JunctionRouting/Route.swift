@@ -7,7 +7,11 @@ public struct Route: ~Copyable {
 
     /// What the usage store is asked, and how to go on when it has no room.
     private struct Question {
-        enum Sequel { case proceed, moveOn, lastResort(hasWaited: Bool), queue, nothing }
+        enum Sequel {
+            case proceed, moveOn
+            case lastResort(hasWaited: Bool)
+            case queue, nothing
+        }
 
         var number: Int
         var visit: Int
@@ -476,8 +480,9 @@ public struct Route: ~Copyable {
     }
 
     /// The time of an attempt: what is configured, within the time that is left. Where another attempt could
-    /// follow, half of that, so that a deployment that hangs does not cost the call; unless the deployment
-    /// needs more, and what follows can do with less or could not answer in the other half anyway.
+    /// follow, at once or when a deployment opens again, half of that, so that a deployment that hangs does
+    /// not cost the call; unless the deployment needs more, and what follows can do with less or could not
+    /// answer in the other half anyway.
     ///
     /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
     private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration
@@ -485,13 +490,27 @@ public struct Route: ~Copyable {
         let limit = router.timeLimit(deployment, isStreaming: call.isStreaming)
         let half = timeLeft.half
         if limit <= half { return limit }
-        if others, attemptsHere < retriesSet ?? .max, expected <= half.seconds { return half }
-        guard let next = upcoming else { return min(limit, timeLeft) }
+        let mayRetry = attemptsHere < retriesSet ?? .max
+        if others, mayRetry, expected <= half.seconds { return half }
+        guard let next = upcoming else {
+            let isQuick = expected > 0 && 2 * expected <= half.seconds
+            return isQuick && mayRetry && othersMayReturn ? half : min(limit, timeLeft)
+        }
         let nextExpected =
             next.usesCallersKey
             ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
         if nextExpected == 0 { return half }
         return min(limit, max(half, min(.seconds(2 * expected), timeLeft - .seconds(2 * nextExpected))))
+    }
+
+    /// Whether a deployment of any target so far was not tried: it may open while an attempt is under way.
+    private var othersMayReturn: Bool {
+        (0...frontier).contains { number in
+            guard case .modelGroup(let group, nil) = target(number) else { return false }
+            let tried = Set(
+                attempts.indices.filter { attempts[$0].visit == number }.map { attempts[$0].place })
+            return tried.count < router.groups[group].terms.count - (number == visit ? 1 : 0)
+        }
     }
 
     // MARK: Attempts under way

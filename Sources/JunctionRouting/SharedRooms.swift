@@ -580,7 +580,7 @@ struct SharedRooms {
 
     /// The last word: what is not used is given back. nil: nobody hears it.
     mutating func farewell(_ tell: (Int, inout SharedReport.Entry) -> Void) -> (SharedReport, StoreMember)? {
-        guard phase == .together else { return nil }
+        guard phase != .apart else { return nil }
         for place in places.indices {
             for block in places[place].blocks { giveBack(block, at: place) }
             places[place].blocks = []

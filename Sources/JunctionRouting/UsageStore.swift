@@ -200,7 +200,10 @@ public struct SharedLatency: Sendable, Equatable {
 
 /// What an instance has to say of a model group, and asks for.
 public struct SharedReport: Sendable {
-    public enum Purpose: Int, Sendable { case reports = 0, joins, leaves }
+    public enum Purpose: Int, Sendable {
+        case reports = 0
+        case joins, leaves
+    }
 
     /// What is to be put right of one deployment in one second: positive, what was used beside all
     /// reservations; negative, what was reserved and not used. Once the second has left its window, more

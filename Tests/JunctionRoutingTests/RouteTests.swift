@@ -163,6 +163,20 @@ import Testing
         #expect(alone.start().attempt?.timeout == .seconds(10))
     }
 
+    /// What is closed now may open while an attempt hangs, so time is left for it where answers are quick.
+    @Test func aClosedDeploymentKeepsItsShare() {
+        let router = router("a a") { $0.deployments[1].maxParallelRequests = 1 }
+        var teacher = TestCall(router, "d0")
+        _ = teacher.start()
+        teacher.finish(1)
+        var holder = TestCall(router, "d1")
+        _ = holder.start()
+        var full = TestCall(router, deadline: 30, now: 10)
+        #expect(full.start(10).attempt?.timeout == .seconds(10))
+        var hasNoRetry = TestCall(router, retries: 0, deadline: 30, now: 10)
+        #expect(hasNoRetry.start(10).attempt?.timeout == .seconds(20))
+    }
+
     @Test func aFallbackIsAnAlternative() {
         var call = TestCall(router("a b") { $0.fallbacks = ["a": ["b"]] }, deadline: 10)
         #expect(call.start().attempt?.timeout == .seconds(5))

@@ -85,7 +85,8 @@ import Testing
     @Test func whatAProviderAskedForHoldsForAll() {
         let cluster = Cluster(.exact, limit: 1_000)
         cluster.call(0).fail(
-            Failure(.rateLimited, retryAfter: .seconds(20), message: "slow down"), cluster.now, &cluster.random)
+            Failure(.rateLimited, retryAfter: .seconds(20), message: "slow down"), cluster.now,
+            &cluster.random)
         cluster.pass(.milliseconds(300))
         cluster.pass(.seconds(4))
         #expect(cluster.routers[1].usage(now: cluster.now)[0].coolingCause == .rateLimited)

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct WildcardTests {
     private let router = JunctionRoutingTests.router(
-        "* openai/* openai/gpt-* openai/gpt-4o */gpt-5 openai/*-mini a") { $0.aliases = ["b": "openai/*"] }
+        "* openai/* openai/gpt-* openai/gpt-4o */gpt-5 openai/*-mini a"
+    ) { $0.aliases = ["b": "openai/*"] }
 
     @Test(
         arguments: [

@@ -11,7 +11,8 @@ import Testing
         scenario.mode = mode
         scenario.instances = 4
         scenario.seconds = 62 * 3
-        let result = SharedSimulation(configuration(requests: 300, tokens: 60_000), scenario, seed: seed).run()
+        let result = SharedSimulation(configuration(requests: 300, tokens: 60_000), scenario, seed: seed)
+            .run()
         #expect(!result.isOverAnyLimit, "seed \(seed): \(result.text())")
         #expect(result.failed == 0)
         let least = mode == .exact ? 0.96 : 0.95

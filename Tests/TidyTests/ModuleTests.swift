@@ -53,7 +53,9 @@ struct ModuleTests {
         "Glibc": [
             "JunctionTransport", "JunctionProtobuf", "JunctionOutbound", "JunctionRPC", "JunctionProviders",
         ],
-        "Foundation": ["JunctionLoad", "JunctionReport", "JunctionService", "JunctionSimulation", "junction"],
+        "Foundation": [
+            "JunctionLoad", "JunctionReport", "JunctionService", "JunctionSimulation", "junction",
+        ],
         "Dispatch": ["JunctionService", "junction"],
         "Yams": ["JunctionConfig", "JunctionLoad"],
         "Histogram": ["JunctionLoad"],

@@ -114,7 +114,8 @@ public func promises(seed: UInt64, calls: Int, halfDown: Bool = false) throws ->
     kept.overLimit = result.tokensOverLimit + result.requestsOverLimit
     for one in result.deployments {
         kept.held += one.tokensHeld + one.requestsHeld
-        kept.miscounted += abs(one.requestsSeen - one.requestsCounted) + abs(one.tokensSeen - one.tokensCounted)
+        kept.miscounted +=
+            abs(one.requestsSeen - one.requestsCounted) + abs(one.tokensSeen - one.tokensCounted)
     }
     kept.avoidable = simulation.watch!.avoidable
     kept.example = simulation.watch!.example
@@ -123,7 +124,9 @@ public func promises(seed: UInt64, calls: Int, halfDown: Bool = false) throws ->
 
 /// The promises over seeds, as a table in Markdown, and whether all were kept.
 public func promiseTable(calls: Int, seeds: UInt64, line: (String) -> Void) throws -> Bool {
-    line("| seed | world | strategy | calls | answered | left | failed | avoidable | retries a call | over limits | held | miscounted |")
+    line(
+        "| seed | world | strategy | calls | answered | left | failed | avoidable | retries a call | over limits | held | miscounted |"
+    )
     line("|---|---|---|---|---|---|---|---|---|---|---|---|")
     var (calls, sum, isKept) = (calls / Int(seeds), PromiseResult(seed: 0, strategy: ""), true)
     calls = max(1, calls)
@@ -150,6 +153,7 @@ public func promiseTable(calls: Int, seeds: UInt64, line: (String) -> Void) thro
 
 private func row(_ one: PromiseResult, _ world: String) -> String {
     let retries = Double(one.retries * 1_000 / max(1, one.calls)) / 1_000
-    return "| \(one.seed) | \(world) | \(one.strategy) | \(one.calls) | \(one.answered) | \(one.left) | \(one.failed)"
+    return
+        "| \(one.seed) | \(world) | \(one.strategy) | \(one.calls) | \(one.answered) | \(one.left) | \(one.failed)"
         + " | \(one.avoidable) | \(retries) | \(one.overLimit) | \(one.held) | \(one.miscounted) |"
 }

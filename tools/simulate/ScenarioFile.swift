@@ -108,7 +108,8 @@ private struct ScenarioReader {
         var provider = otherwise
         let keys = [
             "first_token", "per_token", "tpm", "rpm", "max_parallel_requests", "retry_after",
-            "window", "minute_offset", "failure_rate", "failure", "hang_rate", "cut_rate", "slow_start", "outages",
+            "window", "minute_offset", "failure_rate", "failure", "hang_rate", "cut_rate", "slow_start",
+            "outages",
         ]
         each(node, path, keys) { reader, key, node, path in
             switch key {

@@ -406,7 +406,8 @@ public final class Simulation {
         where call.chances & 1 << UInt64(index) != 0 {
             let one = usage[index]
             let tokens = one.tokensUsed + one.tokensReserved + call.estimated
-            if tokens > deployment.tokensPerMinute ?? .max || one.requests >= deployment.requestsPerMinute ?? .max
+            if tokens > deployment.tokensPerMinute ?? .max
+                || one.requests >= deployment.requestsPerMinute ?? .max
                 || one.inFlight >= deployment.maxParallelRequests ?? .max || one.coolingCause == .rateLimited
                 || !providers[index].hasRoom(for: call.prompt + call.completion, at: now)
             {

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """LiteLLM's own Router in the five worlds of Comparison.swift, in virtual time: rows for strategies.md.
 
     python3 -m venv /tmp/litellm && /tmp/litellm/bin/pip install litellm time-machine
@@ -21,8 +20,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # There is nothing to fetch
 
 import litellm
 import time_machine
-from litellm import CustomLLM, Router
-from litellm.utils import ModelResponse
+from litellm import CustomLLM, ModelResponse, Router
 
 litellm.suppress_debug_info = True
 litellm.telemetry = False
@@ -186,7 +184,8 @@ def run(world, strategy, scale, seed):
         asyncio.set_event_loop(loop)
         handler = Simulated({f"d{index}": provider for index, provider in enumerate(providers)}, loop, chance)
         litellm.custom_provider_map = [{"provider": "simulated", "custom_handler": handler}]
-        litellm.utils.custom_llm_setup()
+        litellm.provider_list.append("simulated")
+        litellm._custom_providers.append("simulated")
         router = Router(
             model_list=[
                 {
