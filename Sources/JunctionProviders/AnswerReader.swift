@@ -351,3 +351,15 @@ enum AnswerProblem: Error {
     /// The stream ended too soon.
     case cut
 }
+
+/// The message for tokens used.
+public func usageMessage(_ usage: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View {
+    let message = JunctionV1.Usage.View(in: arena)
+    message.promptTokens = Int64(usage.prompt)
+    message.completionTokens = Int64(usage.completion)
+    message.totalTokens = Int64(usage.total)
+    message.cachedTokens = Int64(usage.cached)
+    message.cacheWriteTokens = Int64(usage.cacheWritten)
+    message.reasoningTokens = Int64(usage.reasoning)
+    return message
+}

@@ -67,20 +67,28 @@ private func readToolUses(
     var place = 0
     for block in json.elements {
         guard case .some("tool_use") = block["type"]?.text else { continue }
-        let function = JunctionV1.FunctionCall.View(in: arena)
-        calls[place].function = function
-        for (key, value) in block.members {
-            switch key {
-            case "id": if let text = value.text { calls[place].id = arena.text(text) }
-            case "name": if let text = value.text { function.name = arena.text(text) }
-            case "input":
-                writer.removeAll()
-                writer.value(value)
-                function.argumentsJson = arena.text(Span(_unsafeBytes: writer.bytes))
-            default: break
-            }
-        }
+        readToolUse(block, idName: "id", into: calls[place], by: writer, in: arena)
         place += 1
+    }
+}
+
+/// A call of a tool whose arguments are an object, as Anthropic and Bedrock have it.
+func readToolUse(
+    _ json: JSONValue, idName: StaticString, into call: JunctionV1.ToolCall.View, by writer: JSONWriter,
+    in arena: Arena
+) {
+    let function = JunctionV1.FunctionCall.View(in: arena)
+    call.function = function
+    for (key, value) in json.members {
+        switch key {
+        case idName: if let text = value.text { call.id = arena.text(text) }
+        case "name": if let text = value.text { function.name = arena.text(text) }
+        case "input":
+            writer.removeAll()
+            writer.value(value)
+            function.argumentsJson = arena.text(Span(_unsafeBytes: writer.bytes))
+        default: break
+        }
     }
 }
 

@@ -231,13 +231,7 @@ extension BodyWriter {
             writer.raw(#","name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","input":"#)
-            if let arguments = call.function?.argumentsJson, !arguments.isEmpty {
-                try writeObject(
-                    arguments,
-                    "completion.messages[\(index)].tool_calls[\(place)].function.arguments_json")
-            } else {
-                writer.raw("{}")
-            }
+            try writeArguments(call, index, place)
             writer.raw("}")
         }
     }
@@ -245,12 +239,10 @@ extension BodyWriter {
     private func writeToolResult(
         _ message: JunctionV1.Message.View, _ index: Int, _ turns: inout Turns
     ) throws(Failure) {
-        if message.toolCallId.isEmpty {
-            throw wrong("completion.messages[\(index)].tool_call_id", "is empty: say which call it answers")
-        }
+        let id = try answeredCallID(message, index)
         turns.block()
         writer.raw(#"{"type":"tool_result","tool_use_id":"#)
-        writer.string(takeApart(callID: message.toolCallId).id)
+        writer.string(id)
         if message.parts.isEmpty {
             write("content", message.content)
         } else {
@@ -299,12 +291,7 @@ extension BodyWriter {
             writer.string(function.name)
             write("description", function.description)
             writer.raw(#","input_schema":"#)
-            if function.parametersJson.isEmpty {
-                writer.raw(#"{"type":"object","properties":{}}"#)
-            } else {
-                try writeObject(
-                    function.parametersJson, "completion.tools[\(index)].function.parameters_json")
-            }
+            try writeParameters(function, index)
             write("strict", function.strict)
             closeBlock(isMarked: tool.cacheBreakpoint)
         }

@@ -48,8 +48,9 @@ private func readBlocks(_ json: JSONValue, into choice: JunctionV1.Choice.View, 
     message.content = arena.text(text.span)
     if !reasoning.isEmpty { choice.reasoning = arena.text(reasoning.span) }
     if !calls.isEmpty {
+        let writer = JSONWriter()
         for (call, view) in zip(calls, message.setToolCalls(count: calls.count, in: arena)) {
-            readToolUse(call, into: view, in: arena)
+            readToolUse(call, idName: "toolUseId", into: view, by: writer, in: arena)
         }
     }
     if parts.isEmpty { return }
@@ -57,23 +58,6 @@ private func readBlocks(_ json: JSONValue, into choice: JunctionV1.Choice.View, 
         if let text = part["redactedContent"]?.text { view.redacted = arena.text(text) }
         if let text = part["reasoningText"]?["text"]?.text { view.text = arena.text(text) }
         if let text = part["reasoningText"]?["signature"]?.text { view.signature = arena.text(text) }
-    }
-}
-
-private func readToolUse(_ json: JSONValue, into call: JunctionV1.ToolCall.View, in arena: Arena) {
-    let function = JunctionV1.FunctionCall.View(in: arena)
-    call.function = function
-    for (key, value) in json.members {
-        switch key {
-        case "toolUseId": if let text = value.text { call.id = arena.text(text) }
-        case "name": if let text = value.text { function.name = arena.text(text) }
-        case "input":
-            let writer = JSONWriter()
-            writer.value(value)
-            function.argumentsJson = arena.text(Span(_unsafeBytes: writer.bytes))
-            withExtendedLifetime(writer) {}
-        default: break
-        }
     }
 }
 

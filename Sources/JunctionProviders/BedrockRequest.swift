@@ -15,7 +15,8 @@ extension BodyWriter {
         try writeBedrockTurns(completion.messages)
         try writeBedrockTools(completion)
         if let format = completion.responseFormat { try writeBedrockFormat(format) }
-        writeRequestMetadata(completion)
+        // They stand in Bedrock's logs of invocations.
+        labels("requestMetadata", completion)
         let extras = completion.extraParametersJson
         try openObject("inferenceConfig", extras, options.extraBody) { () throws(Failure) in
             inner("maxTokens", completion.maxTokens)
@@ -208,13 +209,7 @@ extension BodyWriter {
             writer.raw(#","name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","input":"#)
-            if let arguments = call.function?.argumentsJson, !arguments.isEmpty {
-                try writeObject(
-                    arguments,
-                    "completion.messages[\(index)].tool_calls[\(place)].function.arguments_json")
-            } else {
-                writer.raw("{}")
-            }
+            try writeArguments(call, index, place)
             writer.raw("}}")
         }
     }
@@ -223,12 +218,10 @@ extension BodyWriter {
     private func writeToolResultBlock(
         _ message: JunctionV1.Message.View, _ index: Int, _ turns: inout Turns
     ) throws(Failure) {
-        if message.toolCallId.isEmpty {
-            throw wrong("completion.messages[\(index)].tool_call_id", "is empty: say which call it answers")
-        }
+        let id = try answeredCallID(message, index)
         turns.block()
         writer.raw(#"{"toolResult":{"toolUseId":"#)
-        writer.string(takeApart(callID: message.toolCallId).id)
+        writer.string(id)
         writer.raw(#","content":["#)
         if message.parts.isEmpty { writeTextBlock(message.content) }
         var isMarked = false
@@ -272,12 +265,7 @@ extension BodyWriter {
             writer.string(function.name)
             write("description", function.description)
             writer.raw(#","inputSchema":{"json":"#)
-            if function.parametersJson.isEmpty {
-                writer.raw(#"{"type":"object","properties":{}}"#)
-            } else {
-                try writeObject(
-                    function.parametersJson, "completion.tools[\(index)].function.parameters_json")
-            }
+            try writeParameters(function, index)
             writer.raw("}")
             write("strict", function.strict)
             writer.raw("}}")
@@ -321,19 +309,6 @@ extension BodyWriter {
             write("description", schema.description)
             writer.raw("}}}}")
         }
-    }
-
-    /// Labels that stand in Bedrock's logs of invocations.
-    private func writeRequestMetadata(_ completion: JunctionV1.Completion.View) {
-        if completion.metadata.isEmpty { return }
-        member("requestMetadata")
-        for (index, entry) in completion.metadata.enumerated() {
-            writer.raw(index == 0 ? "{" : ",")
-            writer.string(entry.key)
-            writer.raw(":")
-            writer.string(entry.value)
-        }
-        writer.raw("}")
     }
 
     /// Each family of models has its own words for it. Sources:

@@ -306,6 +306,45 @@ extension BodyWriter {
         return object
     }
 
+    /// The arguments of a call that the assistant made, as the object that they are; none are an empty one.
+    func writeArguments(_ call: JunctionV1.ToolCall.View, _ message: Int, _ place: Int) throws(Failure) {
+        guard let arguments = call.function?.argumentsJson, !arguments.isEmpty else {
+            return writer.raw("{}")
+        }
+        try writeObject(
+            arguments, "completion.messages[\(message)].tool_calls[\(place)].function.arguments_json")
+    }
+
+    /// The schema of a function's parameters, where there has to be one.
+    func writeParameters(_ function: JunctionV1.FunctionTool.View, _ tool: Int) throws(Failure) {
+        if function.parametersJson.isEmpty {
+            writer.raw(#"{"type":"object","properties":{}}"#)
+        } else {
+            try writeObject(function.parametersJson, "completion.tools[\(tool)].function.parameters_json")
+        }
+    }
+
+    /// The id of the call that a tool's message answers.
+    func answeredCallID(_ message: JunctionV1.Message.View, _ index: Int) throws(Failure) -> JSONText {
+        if message.toolCallId.isEmpty {
+            throw wrong("completion.messages[\(index)].tool_call_id", "is empty: say which call it answers")
+        }
+        return takeApart(callID: message.toolCallId).id
+    }
+
+    /// The call's labels under the provider's name for them; nothing where there are none.
+    func labels(_ name: StaticString, _ completion: JunctionV1.Completion.View) {
+        if completion.metadata.isEmpty { return }
+        member(name)
+        for (index, entry) in completion.metadata.enumerated() {
+            writer.raw(index == 0 ? "{" : ",")
+            writer.string(entry.key)
+            writer.raw(":")
+            writer.string(entry.value)
+        }
+        writer.raw("}")
+    }
+
     /// Writes a text as it is if it is a JSON object; else nothing, and returns false.
     func tryWriteObject(_ text: Text) -> Bool {
         let start = writer.count

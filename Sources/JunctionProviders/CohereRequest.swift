@@ -111,11 +111,7 @@ extension BodyWriter {
         writer.string(function.name)
         write("description", function.description)
         writer.raw(#","parameters":"#)
-        if function.parametersJson.isEmpty {
-            writer.raw(#"{"type":"object","properties":{}}"#)
-        } else {
-            try writeObject(function.parametersJson, "completion.tools[\(index)].function.parameters_json")
-        }
+        try writeParameters(function, index)
         writer.raw("}}")
     }
 

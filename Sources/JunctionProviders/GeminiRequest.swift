@@ -131,12 +131,7 @@ extension BodyWriter {
             writer.raw(place == 0 && !hasText ? #"{"functionCall":{"name":"# : #",{"functionCall":{"name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","args":"#)
-            if let arguments = call.function?.argumentsJson, !arguments.isEmpty {
-                try writeObject(
-                    arguments, "completion.messages[\(index)].tool_calls[\(place)].function.arguments_json")
-            } else {
-                writer.raw("{}")
-            }
+            try writeArguments(call, index, place)
             let (id, signature) = takeApart(callID: call.id)
             write("id", id)
             writer.raw("}")

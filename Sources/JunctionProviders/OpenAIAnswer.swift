@@ -392,17 +392,6 @@ private func dollars(_ json: JSONValue?) -> Double? {
 /// Bounded, so that sums cannot overflow.
 func tokenCount(_ json: JSONValue) -> Int { Int(min(max(json.integer ?? 0, 0), 1 << 40)) }
 
-func usageMessage(_ usage: TokenUsage, in arena: Arena) -> JunctionV1.Usage.View {
-    let message = JunctionV1.Usage.View(in: arena)
-    message.promptTokens = Int64(usage.prompt)
-    message.completionTokens = Int64(usage.completion)
-    message.totalTokens = Int64(usage.total)
-    message.cachedTokens = Int64(usage.cached)
-    message.cacheWriteTokens = Int64(usage.cacheWritten)
-    message.reasoningTokens = Int64(usage.reasoning)
-    return message
-}
-
 // MARK: Errors
 
 /// The error that an answer tells of; nil when it tells of none.

@@ -26,7 +26,8 @@ extension BodyWriter {
         try writeSampling(completion, model: model, quirks)
         try writeTools(completion, quirks)
         if let format = completion.responseFormat { try writeResponseFormat(format) }
-        writeLabels(completion)
+        text("user", completion.user)
+        labels("metadata", completion)
         if continuation != nil, quirks.contains(.continuesFinalMessage) {
             bool("continue_final_message", true)
             bool("add_generation_prompt", false)
@@ -241,18 +242,5 @@ extension BodyWriter {
             write("strict", schema.strict)
             writer.raw("}}")
         }
-    }
-
-    private func writeLabels(_ completion: JunctionV1.Completion.View) {
-        text("user", completion.user)
-        if completion.metadata.isEmpty { return }
-        member("metadata")
-        for (index, entry) in completion.metadata.enumerated() {
-            writer.raw(index == 0 ? "{" : ",")
-            writer.string(entry.key)
-            writer.raw(":")
-            writer.string(entry.value)
-        }
-        writer.raw("}")
     }
 }

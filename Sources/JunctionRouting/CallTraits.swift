@@ -94,17 +94,9 @@ public struct Attempt: Sendable, Equatable {
     public var hedgeAfter: Duration?
 
     /// The configured deployment, if there is one.
-    public var deployment: Int? {
-        switch target {
-        case .deployment(let index): index
-        case .override(_, let index): index
-        }
-    }
-
+    public var deployment: Int? { target.deployment }
     /// The override's index, if it is one.
-    public var overrideIndex: Int? {
-        if case .override(let index, _) = target { index } else { nil }
-    }
+    public var overrideIndex: Int? { target.overrideIndex }
 }
 
 /// Why an attempt is made.

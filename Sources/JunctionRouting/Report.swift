@@ -7,6 +7,19 @@ public enum AttemptTarget: Sendable, Equatable {
     /// The override with this index of the call's `FallbackTarget`s, and the configured deployment that it
     /// is made from, if there is one.
     case override(index: Int, deployment: Int?)
+
+    /// The configured deployment, if there is one.
+    public var deployment: Int? {
+        switch self {
+        case .deployment(let index): index
+        case .override(_, let index): index
+        }
+    }
+
+    /// The override's index, if it is one.
+    public var overrideIndex: Int? {
+        if case .override(let index, _) = self { index } else { nil }
+    }
 }
 
 /// One attempt of a call.
@@ -32,17 +45,9 @@ public struct AttemptReport: Sendable, Equatable {
     var place: Int
 
     /// The configured deployment, if there is one.
-    public var deployment: Int? {
-        switch target {
-        case .deployment(let index): index
-        case .override(_, let index): index
-        }
-    }
-
+    public var deployment: Int? { target.deployment }
     /// The override's index, if it is one.
-    public var overrideIndex: Int? {
-        if case .override(let index, _) = target { index } else { nil }
-    }
+    public var overrideIndex: Int? { target.overrideIndex }
 
     /// What went wrong, for a person to read; empty when nothing did. Holds no secret.
     public var failureDescription: String { outcome?.message ?? "" }

@@ -1,6 +1,7 @@
 // The route of a call as its answer tells it.
 import JunctionMessages
 import JunctionProtobuf
+import JunctionProviders
 import JunctionRouting
 
 /// The message for a route; `target` gives a deployment, or an override, its names.
@@ -71,13 +72,7 @@ private func kind(of attempt: AttemptReport) -> JunctionV1.AttemptKind {
 
 /// The message for tokens used, and what they cost where that is known.
 func usageMessage(of used: TokenUsage, cost: Double?, in arena: Arena) -> JunctionV1.Usage.View {
-    let view = JunctionV1.Usage.View(in: arena)
-    view.promptTokens = Int64(used.prompt)
-    view.completionTokens = Int64(used.completion)
-    view.totalTokens = Int64(used.total)
-    view.cachedTokens = Int64(used.cached)
-    view.reasoningTokens = Int64(used.reasoning)
-    view.cacheWriteTokens = Int64(used.cacheWritten)
+    let view = usageMessage(used, in: arena)
     view.costUsd = cost
     view.estimated = used.isEstimated
     return view
