@@ -101,11 +101,18 @@ class TestSimulate:
             (["--config", "x", "--rate", "0"], "--rate"),
             (["--config", "x", "--trace", "t", "--rate", "1"], "--trace"),
             (["--table", "--config", "x"], "--table"),
+            (["--promises", "9", "--rate", "1"], "--promises"),
         ],
     )
     def test_wrong_arguments(self, arguments, says):
         code, _, err = command("simulate", *arguments)
         assert code == 64 and says in err.replace("A trace", "--trace"), err
+
+    def test_promises(self):
+        code, out, err = command("simulate", "--promises", "4000", "--seeds", "4")
+        rows = [line for line in out.splitlines() if line.startswith("| ")]
+        assert (code, err) == (1 if "Broken" in out else 0, "")
+        assert [row.split()[1] for row in rows] == ["seed", "1", "2", "3", "4", "0"]
 
     def test_help_shows_the_way(self):
         code, out, _ = command("simulate", "--help")

@@ -96,6 +96,18 @@ final class TemporaryFolder {
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// A key and a certificate for it that nobody vouches for, as files.
+    func makeCertificate() throws -> (key: String, certificate: String) {
+        let (key, certificate) = (path + "/key.pem", path + "/certificate.pem")
+        try ChildProgram.run(
+            "/usr/bin/openssl",
+            [
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", key,
+                "-out", certificate,
+            ])
+        return (key, certificate)
+    }
 }
 
 /// A port that nothing listens on.

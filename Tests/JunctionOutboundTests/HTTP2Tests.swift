@@ -11,13 +11,7 @@ import Testing
     /// Starts a server that sends back what it is sent, with a certificate that nobody vouches for.
     init() throws {
         folder = try TemporaryFolder()
-        let (key, certificate) = (folder.path + "/key.pem", folder.path + "/certificate.pem")
-        try ChildProgram.run(
-            "/usr/bin/openssl",
-            [
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", key,
-                "-out", certificate,
-            ])
+        let (key, certificate) = try folder.makeCertificate()
         let port = freePort()
         server = try ChildProgram(
             "/usr/sbin/nghttpd",

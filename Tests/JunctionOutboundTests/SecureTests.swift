@@ -13,13 +13,7 @@ import Testing
 
     init() throws {
         folder = try TemporaryFolder()
-        let (key, certificate) = (folder.path + "/key.pem", folder.path + "/certificate.pem")
-        try ChildProgram.run(
-            "/usr/bin/openssl",
-            [
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", key,
-                "-out", certificate,
-            ])
+        let (key, certificate) = try folder.makeCertificate()
         provider = Provider(loop: harness.loop)
         let port = freePort()
         proxy = try ChildProgram(

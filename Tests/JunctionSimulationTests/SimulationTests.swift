@@ -173,4 +173,33 @@ struct SimulationTests {
         let strategies = Set(table.matches(of: #/(?m)^\| `([\w-]+)`/#).map { String($0.1) })
         #expect(!strategies.isEmpty && strategies.isSubset(of: Strategy.allCases.map(\.rawValue)))
     }
+
+    /// Half of the deployments are down all the time, in each way that there is.
+    @Test(arguments: Array(stride(from: UInt64(4), through: 32, by: 4)))
+    func promisesWhileHalfIsDown(seed: UInt64) throws {
+        let world = try promises(seed: seed, calls: 4_000, halfDown: true)
+        #expect(world.calls == world.answered + world.left + world.failed && world.answered > 2_000)
+        #expect(world.overLimit + world.held + world.miscounted == 0, "seed \(seed): \(world)")
+        #expect(world.retries * 5 <= world.calls * 6, "seed \(seed): \(world.retries)")
+        // Not none: before anything is known, several deployments that hang use up a call's time.
+        #expect(world.avoidable * 500 <= world.calls, "seed \(seed): \(world)")
+    }
+
+    /// A call that may not be tried again fails beside a deployment that would have answered.
+    @Test func aFailureThatCouldHaveBeenAvoidedIsFound() throws {
+        var configuration = RouterConfiguration(
+            deployments: ["down", "up"].map { Deployment(id: $0, modelGroup: "m") })
+        configuration.numRetries = 0
+        var scenario = Scenario()
+        scenario.providers["down"] = ProviderBehaviour()
+        scenario.providers["down"]!.outages = [Outage(from: 0, until: 1_000, failure: .serverError)]
+        let callers = [CallerBehaviour()]
+        let simulation = try Simulation(
+            configuration, scenario: scenario, calls: .callers(callers, seconds: 10), seed: 1)
+        simulation.watch = Watch()
+        let result = simulation.run()
+        let failed = result.failed.values.reduce(0, +)
+        #expect(failed > 0 && simulation.watch!.avoidable == failed)
+        #expect(simulation.watch!.example?.contains("by up") ?? false)
+    }
 }
