@@ -28,7 +28,8 @@ private func read(_ bytes: [UInt8], pieceBytes: Int) -> Told {
                 let piece = reader.next(bytes, &at)
                 if case .body(let range) = piece {
                     told.text += isInBody ? "" : "|"
-                    told.text += String(decoding: bytes[range], as: UTF8.self)
+                    // Byte by byte: a character may be cut.
+                    told.text.unicodeScalars += bytes[range].map { Unicode.Scalar($0) }
                     isInBody = true
                     continue
                 }

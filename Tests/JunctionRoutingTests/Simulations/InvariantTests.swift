@@ -187,7 +187,7 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
             #expect(usage[0].inFlight <= 3 && usage[1].inFlight <= 2)
         }
         var queued = 0
-        simulation.started = { call, _ in
+        simulation.started = { [unowned simulation] call, _ in
             if call.route.report.queued > .zero { queued += 1 }
             let better = simulation.calls.first {
                 $0.isWaiting
