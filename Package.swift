@@ -7,7 +7,12 @@ let common: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeat
 let pure = common + [.strictMemorySafety()]
 /// Thin wrappers over C and the generated code.
 let wrapper = common + [.enableExperimentalFeature("Lifetimes")]
-let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+/// Swift's libraries as part of the program, nothing of it for others to link to, relocations in their short form:
+/// shared libraries have the loader touch 5 MB more than is used.
+let selfContained = [
+    "-static-stdlib", "-use-ld=lld", "-Xlinker", "--no-export-dynamic", "-Xlinker", "-z", "-Xlinker",
+    "pack-relative-relocs",
+]
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -15,11 +20,11 @@ let package = Package(
     name: "junction",
     products: [
         .executable(name: "junction", targets: ["junction"]),
+        .executable(name: "junctiond", targets: ["junctiond"]),
         .library(name: "JunctionClient", targets: ["JunctionClient"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
@@ -47,8 +52,9 @@ let package = Package(
                 "JunctionRouting",
             ],
             swiftSettings: wrapper),
+        .target(name: "JunctionYAML", dependencies: ["CLibraries"], swiftSettings: wrapper),
         .target(
-            name: "JunctionConfig", dependencies: ["JunctionProviders", "JunctionRouting", yams],
+            name: "JunctionConfig", dependencies: ["JunctionProviders", "JunctionRouting", "JunctionYAML"],
             swiftSettings: pure),
         .target(
             name: "JunctionClient",
@@ -64,20 +70,26 @@ let package = Package(
         .target(name: "JunctionReport", path: "tools/report", swiftSettings: pure),
         .target(
             name: "JunctionSimulation",
-            dependencies: ["JunctionConfig", "JunctionReport", "JunctionRouting"], path: "tools/simulate",
+            dependencies: ["JunctionConfig", "JunctionReport", "JunctionRouting", "JunctionYAML"],
+            path: "tools/simulate",
             exclude: ["litellm.md", "litellm_router.py", "scenario_template.yaml", "strategies.md"],
             swiftSettings: pure),
         .target(
             name: "JunctionLoad",
             dependencies: [
                 "JunctionMessages", "JunctionProtobuf", "JunctionReport", "JunctionRPC", "JunctionRouting",
-                "JunctionTransport", histogram, yams,
+                "JunctionTransport", "JunctionYAML", histogram,
             ], path: "tools/load", swiftSettings: pure),
+        .executableTarget(
+            name: "junctiond", dependencies: ["JunctionService", "JunctionTransport"], swiftSettings: pure,
+            linkerSettings: [.unsafeFlags(selfContained, .when(configuration: .release))]),
         .executableTarget(
             name: "junction",
             dependencies: [
-                "JunctionClient", "JunctionConfig", "JunctionLoad", "JunctionMessages", "JunctionRouting",
-                "JunctionRPC", "JunctionService", "JunctionSimulation", argumentParser,
+                "junctiond", "JunctionClient", "JunctionConfig", "JunctionLoad", "JunctionMessages",
+                "JunctionReport",
+                "JunctionRouting", "JunctionRPC", "JunctionService", "JunctionSimulation",
+                "JunctionTransport", argumentParser,
             ], swiftSettings: pure),
 
         // What measures it.
@@ -122,7 +134,7 @@ let package = Package(
             exclude: ["Goldens"], swiftSettings: common),
         .testTarget(
             name: "JunctionConfigTests",
-            dependencies: ["JunctionConfig", "JunctionProviders", "JunctionRouting"],
+            dependencies: ["JunctionConfig", "JunctionProviders", "JunctionRouting", "JunctionYAML"],
             exclude: ["Goldens"], swiftSettings: common),
         .testTarget(
             name: "JunctionServiceTests",

@@ -1,6 +1,7 @@
 // The door of the module: the text of a configuration file and an environment in, a configuration and what is
 // wrong with the file out. Opens no file and reads no environment of its own.
 import JunctionRouting
+import JunctionYAML
 
 /// Reads a LiteLLM `router_config.yaml`.
 public enum ConfigFile {

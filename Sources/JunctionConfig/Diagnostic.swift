@@ -1,5 +1,6 @@
 // What is wrong in a configuration file, and where. Diagnostics are collected, so that one run shows them
 // all. Knows no YAML. No text of a diagnostic is ever made from a secret or from the environment.
+import JunctionYAML
 
 /// One fault of a configuration file. An `error` means that there is no configuration to start with; a
 /// `warning` means that something in the file has no effect.
@@ -35,14 +36,6 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
         let place = "\(file):\(line):\(column): \(severity.rawValue): "
         return place + (key.isEmpty ? message : "\(key): \(message)")
     }
-}
-
-/// A line and column of a file; both start at 1.
-package struct Position: Hashable, Comparable, Sendable {
-    package var line: Int
-    package var column: Int
-
-    package static func < (a: Position, b: Position) -> Bool { (a.line, a.column) < (b.line, b.column) }
 }
 
 /// Where something stands: its position, and the way to it through the keys.

@@ -1,5 +1,6 @@
 // The one reader: a YAML mapping and its section of the schema in, typed values with their places out, and a
 // diagnostic for all that does not fit. It knows types, not what a key means.
+import JunctionYAML
 
 struct SectionReader {
     var report: Report

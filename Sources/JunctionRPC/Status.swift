@@ -182,7 +182,7 @@ func percentEncoded(_ text: String) -> String {
 }
 
 /// The text that `grpc-message` carries. A `%` without two digits behind it stays as it is.
-func percentDecoded(_ encoded: [UInt8]) -> String {
+package func percentDecoded(_ encoded: [UInt8]) -> String {
     func digit(_ index: Int) -> UInt8? {
         guard index < encoded.count else { return nil }
         switch encoded[index] {

@@ -1,7 +1,7 @@
 // The process that serves: one loop a thread, each with a worker and a listener of its own on the same port;
 // its start, and its end without a lost call.
 import Dispatch
-import Foundation
+import Glibc
 import JunctionConfig
 import JunctionRPC
 import JunctionRouting
@@ -34,7 +34,7 @@ public final class Server: Sendable {
     public func start() throws -> String {
         raiseDescriptorLimit()
         var address: SocketAddress?
-        for index in 0..<(configuration.server.threads ?? ProcessInfo.processInfo.activeProcessorCount) {
+        for index in 0..<(configuration.server.threads ?? usableCores()) {
             let thread = LoopThread(name: "junction-\(index)") { _ in }
             threads.withLock { $0.append(thread) }
             do {
@@ -74,11 +74,10 @@ public final class Server: Sendable {
 
 /// What the other instances know this one by: where it runs, and a number, since a process id comes again.
 private func instanceName() -> String {
-    // Not ProcessInfo's name of the host, which may ask the network.
-    let host = (try? String(contentsOfFile: "/proc/sys/kernel/hostname", encoding: .utf8)) ?? "host"
+    let line = (try? readFile("/proc/sys/kernel/hostname")) ?? Array("host".utf8)
+    let host = String(decoding: line.prefix { $0 > UInt8(ascii: " ") }, as: UTF8.self)
     let number = UInt32.random(in: 0...UInt32.max)
-    let process = ProcessInfo.processInfo.processIdentifier
-    return "\(host.trimmingCharacters(in: .whitespacesAndNewlines))-\(process)-\(String(number, radix: 16))"
+    return "\(host)-\(getpid())-\(String(number, radix: 16))"
 }
 
 /// What one loop serves with. Confined to it.
@@ -115,7 +114,7 @@ private final class Share {
         address = listener.localAddress
         if port == nil, let store = worker.store {
             exchange = UsageExchange(router: router, store: store, loop: loop, now: { worker.now }) { news in
-                try? FileHandle.standardError.write(contentsOf: Data("junction: \(news)\n".utf8))
+                try? writeStandardError("junction: \(news)\n")
             }
         }
         signals = [SIGTERM, SIGINT].map { signal in loop.onSignal(signal) { [unowned self] in told() } }

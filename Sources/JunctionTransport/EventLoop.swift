@@ -517,3 +517,6 @@ extension Duration {
 extension timespec {
     fileprivate var nanoseconds: Int64 { Int64(tv_sec) * 1_000_000_000 + Int64(tv_nsec) }
 }
+
+/// How many cores this process may run on.
+public func usableCores() -> Int { Int(uv_available_parallelism()) }

@@ -1,10 +1,11 @@
 // What `complete`, `stream` and `embed` have in common: their options, the request made of them, how a route
 // and an error are told to a person.
 import ArgumentParser
-import Foundation
 import JunctionClient
 import JunctionMessages
 import JunctionRPC
+import JunctionReport
+import JunctionTransport
 
 /// Options of the commands that ask a running router, whatever they ask.
 struct RouterOptions: ParsableArguments {
@@ -135,7 +136,7 @@ struct Asking: ParsableArguments {
 
 /// All of standard input.
 func standardInput() throws -> String {
-    let bytes = try FileHandle.standardInput.readToEnd() ?? Data()
+    let bytes = try readStandardInput()
     guard let text = String(validating: bytes, as: UTF8.self), !text.isEmpty else {
         throw ValidationError("The text on standard input is \(bytes.isEmpty ? "empty" : "not UTF-8").")
     }
@@ -181,7 +182,7 @@ private func describe(_ usage: JunctionV1.Usage) -> String {
 }
 
 /// To a millionth of a dollar.
-private func dollars(_ amount: Double) -> String { String(format: "%.6f", amount) }
+private func dollars(_ amount: Double) -> String { fixed(amount, 6) }
 
 private func milliseconds(_ microseconds: Int64) -> String {
     "\(microseconds / 1000).\(microseconds % 1000 / 100) ms"

@@ -1,7 +1,7 @@
 // `junction embed`: asks a running router for embeddings and prints them, or their shape.
 import ArgumentParser
-import Foundation
 import JunctionMessages
+import JunctionReport
 
 struct Embed: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -62,8 +62,8 @@ struct Embed: AsyncParsableCommand {
 
     private func shape(_ vector: JunctionV1.EmbeddingVector) -> String {
         let length = vector.values.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
-        let first = vector.values.prefix(4).map { String(format: "%.4f", $0) }.joined(separator: ", ")
+        let first = vector.values.prefix(4).map { fixed(Double($0), 4) }.joined(separator: ", ")
         let more = vector.values.count > 4 ? ", …" : ""
-        return "\(vector.values.count) numbers, length \(String(format: "%.4f", length)): \(first)\(more)"
+        return "\(vector.values.count) numbers, length \(fixed(length, 4)): \(first)\(more)"
     }
 }

@@ -1,7 +1,9 @@
 // `junction load`: loads a running router, reports what came of it, judges and compares.
 import ArgumentParser
-import Foundation
+import Glibc
 import JunctionLoad
+import JunctionReport
+import JunctionTransport
 
 struct Load: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -267,15 +269,16 @@ struct Load: ParsableCommand {
     }
 
     private func text(of file: String) throws -> String {
-        do { return try String(contentsOfFile: file, encoding: .utf8) } catch {
+        guard let bytes = try? readFile(file), let text = String(validating: bytes, as: UTF8.self) else {
             throw LoadError("\(file): this file cannot be read as UTF-8 text")
         }
+        return text
     }
 
     // MARK: Running
 
     private func run(_ plan: LoadPlan) throws -> LoadReport {
-        let screen = StatusLine(isShown: !quiet && isatty(2) == 1)
+        let screen = StatusLine(isShown: !quiet && standardErrorIsTerminal())
         defer { screen.clear() }
         if plan.processes == 1, lead == nil {
             return try LoadRun.run(plan, interrupts: [SIGINT, SIGTERM]) { screen.show($0) }
@@ -283,7 +286,7 @@ struct Load: ParsableCommand {
         let (host, port) = try lead.map { try destination(of: $0, option: "--lead") } ?? ("127.0.0.1", 0)
         let leader = try LoadLeader(plan, host: host, port: port)
         let children = lead == nil ? try startProcesses(joining: leader.port) : []
-        defer { for child in children { child.waitUntilExit() } }
+        defer { for child in children { child.wait() } }
         return try leader.run(
             patience: lead == nil ? 30 : nil, interrupts: [SIGINT, SIGTERM],
             joined: { count in
@@ -292,19 +295,10 @@ struct Load: ParsableCommand {
     }
 
     /// Starts processes of this program that join the run led here. They end with it.
-    private func startProcesses(joining port: Int) throws -> [Process] {
+    private func startProcesses(joining port: Int) throws -> [ChildProcess] {
         try (0..<processes).map { _ in
-            let child = Process()
-            child.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-            child.arguments = ["load", "--join", "127.0.0.1:\(port)", "--quiet"]
-            child.standardInput = FileHandle.nullDevice
-            child.standardOutput = FileHandle.nullDevice
             // What goes wrong there the leader tells.
-            child.standardError = FileHandle.nullDevice
-            do { try child.run() } catch {
-                throw LoadError("cannot start \(child.executableURL?.path ?? "")")
-            }
-            return child
+            try ChildProcess(ofThisProgramWith: ["load", "--join", "127.0.0.1:\(port)", "--quiet"])
         }
     }
 
@@ -333,13 +327,13 @@ struct Load: ParsableCommand {
             search.tried(reasons.isEmpty)
             if reasons.isEmpty { best = report }
             let verdict = reasons.isEmpty ? "met" : "missed: " + reasons.joined(separator: ", ")
-            printError("\(String(format: "%.0f", next)) calls/s: \(verdict)\n")
+            printError("\(fixed(next, 0)) calls/s: \(verdict)\n")
             if best == nil, search.next == nil { best = report }
         }
         guard let best else { throw LoadError("no rate could be tried") }
         if let met = search.met {
             try printNow(
-                "The highest rate that meets \(slo ?? ""): \(String(format: "%.0f", met)) calls/s\n\n")
+                "The highest rate that meets \(slo ?? ""): \(fixed(met, 0)) calls/s\n\n")
         } else {
             try printNow("No rate meets \(slo ?? "").\n\n")
         }
@@ -349,9 +343,9 @@ struct Load: ParsableCommand {
     // MARK: The result
 
     private func write(_ report: LoadReport) throws {
-        for (file, bytes) in [(json, try report.json()), (html, Data(report.html().utf8))] {
+        for (file, bytes) in [(json, try report.json()), (html, Array(report.html().utf8))] {
             guard let file else { continue }
-            do { try bytes.write(to: URL(filePath: file)) } catch {
+            do { try writeFile(bytes, to: file) } catch {
                 throw LoadError("\(file): this file cannot be written")
             }
         }
@@ -370,7 +364,7 @@ struct Load: ParsableCommand {
 
     private func printComparison() throws {
         let reports = try compare.map { file in
-            do { return try LoadReport(json: Data(contentsOf: URL(filePath: file))) } catch {
+            do { return try LoadReport(json: readFile(file)) } catch {
                 throw LoadError("\(file): this is no report made by junction load --json")
             }
         }
@@ -397,11 +391,13 @@ private final class StatusLine {
         last = progress
         if progress.seconds < 0 { return printError("\r\u{1b}[Kwarming up") }
         let underWay = progress.started - progress.succeeded - progress.failed
+        let numbers = [
+            (fixed(progress.seconds, 0), 5, "s"), (fixed(rate, 0), 8, "calls/s"),
+            (fixed(tokens, 0), 8, "tokens/s"),
+        ].map { number, width, unit in padded(number, width) + " " + unit }
         printError(
-            String(
-                format:
-                    "\r\u{1b}[K%5.0f s  %8.0f calls/s  %8.0f tokens/s  %d answered  %d failed  %d under way",
-                progress.seconds, rate, tokens, progress.succeeded, progress.failed, underWay))
+            "\r\u{1b}[K\(numbers.joined(separator: "  "))  \(progress.succeeded) answered  "
+                + "\(progress.failed) failed  \(underWay) under way")
     }
 
     func clear() {

@@ -1,12 +1,12 @@
 // Where the subcommands print: answers to standard output at once, all else to standard error.
 import ArgumentParser
-import Foundation
+import JunctionTransport
 
 /// Writes to standard output without holding anything back. Ends the process with code 1 when nobody reads
 /// it.
 func printNow(_ text: String) throws {
     do {
-        try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+        try writeStandardOutput(text)
     } catch {
         throw ExitCode(1)
     }
@@ -14,10 +14,15 @@ func printNow(_ text: String) throws {
 
 /// Writes to standard error; where that is closed there is nobody to tell.
 func printError(_ text: String) {
-    try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+    try? writeStandardError(text)
 }
 
 /// `1 error`, `2 errors`.
 func counted(_ count: Int, _ noun: String) -> String {
     "\(count) \(noun)\(count == 1 ? "" : "s")"
+}
+
+/// Text to the right of its column.
+func padded(_ text: String, _ width: Int) -> String {
+    String(repeating: " ", count: max(0, width - text.count)) + text
 }

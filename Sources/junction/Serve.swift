@@ -1,7 +1,6 @@
-// `junction serve`: runs the router until a signal ends it.
+// `junction serve`: checks the options, then becomes the router.
 import ArgumentParser
-import JunctionConfig
-import JunctionService
+import JunctionTransport
 
 struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,17 +38,12 @@ struct Serve: ParsableCommand {
     }
 
     func run() throws {
-        var configuration = try readConfiguration(config)
-        if let host { configuration.server.host = host }
-        if let port { configuration.server.port = port }
-        if let threads { configuration.server.threads = threads }
-        let server = Server(configuration)
-        do {
-            try printNow("listening on \(try server.start())\n")
-        } catch {
-            printError("junction: \(error)\n")
-            throw ExitCode(1)
-        }
-        server.waitUntilStopped()
+        var arguments = ["--config", config]
+        if let host { arguments += ["--host", host] }
+        if let port { arguments += ["--port", "\(port)"] }
+        if let threads { arguments += ["--threads", "\(threads)"] }
+        let error = become("junctiond", arguments)
+        printError("junction: \(error)\n")
+        throw ExitCode(1)
     }
 }

@@ -1,9 +1,10 @@
 // `junction simulate`: tries a configuration on simulated providers, in virtual time.
 import ArgumentParser
-import Foundation
+import FoundationEssentials
 import JunctionConfig
 import JunctionRouting
 import JunctionSimulation
+import JunctionTransport
 
 struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -113,11 +114,11 @@ struct Simulate: ParsableCommand {
             throw ExitCode(1)
         }
         if html != "-" { try printNow(result.text()) }
-        if let html { try write(Data(result.html(title: "Simulation of \(config!)").utf8), to: html) }
+        if let html { try write(Array(result.html(title: "Simulation of \(config!)").utf8), to: html) }
         if let json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try write(try encoder.encode(result) + Data("\n".utf8), to: json)
+            try write(Array(try encoder.encode(result)) + Array("\n".utf8), to: json)
         }
     }
 
@@ -151,10 +152,10 @@ struct Simulate: ParsableCommand {
         return value
     }
 
-    private func write(_ data: Data, to file: String) throws {
-        if file == "-" { return try printNow(String(decoding: data, as: UTF8.self)) }
+    private func write(_ bytes: [UInt8], to file: String) throws {
+        if file == "-" { return try printNow(String(decoding: bytes, as: UTF8.self)) }
         do {
-            try data.write(to: URL(filePath: file))
+            try writeFile(bytes, to: file)
         } catch {
             printError("\(file): error: This file cannot be written.\n")
             throw ExitCode(1)

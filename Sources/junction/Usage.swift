@@ -1,7 +1,8 @@
 // `junction usage`: what all instances together have used of their limits, from the Redis that they share.
 import ArgumentParser
-import Foundation
+import FoundationEssentials
 import JunctionConfig
+import JunctionReport
 import JunctionService
 
 struct Usage: ParsableCommand {
@@ -57,7 +58,7 @@ struct Usage: ParsableCommand {
         }
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         for row in rows {
-            let cells = zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }
+            let cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
             lines.append("  " + cells.joined(separator: "  ").trimmingTrailingSpaces)
         }
         return lines.joined(separator: "\n") + "\n"
@@ -67,12 +68,12 @@ struct Usage: ParsableCommand {
 
     private func budget(_ its: GroupUsage.Deployment) -> String {
         guard let spent = its.dollarsSpent, let limit = its.dollarsLimit else { return "-" }
-        return String(format: "$%.4f/$%.2f", spent, limit)
+        return "$\(fixed(spent, 4))/$\(fixed(limit, 2))"
     }
 
     private func cooldown(_ its: GroupUsage.Deployment) -> String {
         guard let left = its.coolingMilliseconds, let cause = its.coolingCause else { return "-" }
-        return String(format: "%.1f s (%@)", Double(left) / 1000, cause)
+        return "\(fixed(Double(left) / 1000, 1)) s (\(cause))"
     }
 }
 

@@ -1,5 +1,6 @@
 // No key is ever shown: not by printing a secret, not by a diagnostic, not by the table.
 import JunctionProviders
+import JunctionYAML
 import Testing
 
 @testable import JunctionConfig

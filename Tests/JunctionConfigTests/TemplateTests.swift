@@ -1,5 +1,6 @@
 // The files of tools/ that people start from: the template shows every key, and both are free of faults.
 import Foundation
+import JunctionYAML
 import Testing
 
 @testable import JunctionConfig

@@ -1,6 +1,6 @@
 // When calls are to start: the offered rate over time, and the instants that it leads to. The same seed gives
 // the same instants. Knows neither clock nor network.
-import Foundation
+import Glibc
 import JunctionRouting
 
 /// The rate of calls over time, piece by piece; within a piece it goes straight from one value to the other.

@@ -1,7 +1,7 @@
 // How the processes of one run talk: one stream of HTTP/2 between each and the one that leads, each word a line
 // of JSON. Whoever can reach the leader's port may join and sees what is asked: it is meant for a network of one's
 // own.
-import Foundation
+import FoundationEssentials
 import JunctionTransport
 
 /// What the leader of a run says.

@@ -1,5 +1,5 @@
 // A report of a run as a web page: facts, plots, tables.
-import Foundation
+import Glibc
 import JunctionReport
 
 extension LoadReport {

@@ -1,7 +1,7 @@
 // Reads mixes and traces: which kinds of request there are, or what was asked when. The one file here that reads
 // YAML.
-import Foundation
-internal import Yams
+import JunctionTransport
+import JunctionYAML
 
 /// Reads a mix: YAML with a list of kinds, or JSON, or JSON lines.
 ///
@@ -10,19 +10,19 @@ internal import Yams
 ///   - environment: where `os.environ/NAME` is looked up.
 public func readMix(
     _ text: String, file: String, base: RequestKind,
-    environment: [String: String] = ProcessInfo.processInfo.environment
+    environment: [String: String] = environmentVariables()
 ) throws(LoadError) -> [RequestKind] {
-    var nodes: [Node] = []
-    do {
-        for document in text.isJSONLines ? text.split(separator: "\n").map(String.init) : [text] {
-            guard let node = try Yams.compose(yaml: document) else { continue }
-            let inner = node.mapping?["calls"] ?? node
-            nodes += inner.sequence.map(Array.init) ?? [inner]
-        }
-    } catch { throw LoadError("\(file): this is neither YAML nor JSON lines") }
+    var nodes: [YAMLNode] = []
+    for document in text.isJSONLines ? text.split(separator: "\n").map(String.init) : [text] {
+        let tree = YAMLTree(parsing: document)
+        guard tree.faults.isEmpty else { throw LoadError("\(file): this is neither YAML nor JSON lines") }
+        guard let node = tree.root else { continue }
+        let inner = node["calls"] ?? node
+        nodes += inner.sequence ?? [inner]
+    }
     var kinds: [RequestKind] = []
     for node in nodes {
-        kinds.append(try KindReader(node, "\(file):\(node.mark?.line ?? 1)", environment).kind(base: base))
+        kinds.append(try KindReader(node, "\(file):\(node.position.line)", environment).kind(base: base))
     }
     if kinds.isEmpty { throw LoadError("\(file): there is no kind of request in it") }
     return kinds
@@ -36,15 +36,15 @@ public func readMix(
 /// - Parameter base: what a call has that its line leaves out.
 public func readTrace(
     _ text: String, file: String, base: RequestKind,
-    environment: [String: String] = ProcessInfo.processInfo.environment
+    environment: [String: String] = environmentVariables()
 ) throws(LoadError) -> [TracedCall] {
     var calls: [TracedCall] = []
     for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-        let line = line.trimmingCharacters(in: .whitespaces)
+        let line = trimmed(line)
         if line.isEmpty || line.hasPrefix("#") || calls.isEmpty && line.hasPrefix("seconds") { continue }
         let place = "\(file):\(index + 1)"
         if line.hasPrefix("{") {
-            guard let node = try? Yams.compose(yaml: line), let at = node.mapping?["at"]?.float, at.isFinite
+            guard let node = YAMLTree(parsing: line).root, let at = node["at"]?.number, at.isFinite
             else { throw LoadError("\(place): the call has no number `at`, the second at which it started") }
             let kind = try KindReader(node, place, environment).kind(base: base)
             calls.append(TracedCall(at: at, kind: kind == base ? nil : kind))
@@ -64,7 +64,7 @@ private func tracedCall(_ line: String, _ place: String, _ base: RequestKind) th
         throw LoadError("\(place): the line does not begin with a number of seconds")
     }
     let cells = line.split(separator: ",", omittingEmptySubsequences: false)
-        .map { $0.trimmingCharacters(in: .whitespaces) }
+        .map(trimmed)
     if cells.count == 1 { return TracedCall(at: at) }
     var kind = base
     guard !cells[1].isEmpty else { throw LoadError("\(place): the model is empty") }
@@ -92,6 +92,30 @@ private func tracedCall(_ line: String, _ place: String, _ base: RequestKind) th
     return TracedCall(at: at, kind: kind)
 }
 
+/// Without blanks at its ends.
+private func trimmed(_ text: Substring) -> String {
+    let inner = text.drop(while: \.isWhitespace)
+    return String(
+        inner[..<(inner.lastIndex { !$0.isWhitespace }.map(inner.index(after:)) ?? inner.startIndex)])
+}
+
+extension YAMLNode {
+    fileprivate var text: String? {
+        guard case .scalar(let text, _) = content else { return nil }
+        return text
+    }
+    fileprivate var number: Double? { text.flatMap(Double.init) }
+    fileprivate var sequence: [YAMLNode]? {
+        guard case .sequence(let nodes) = content else { return nil }
+        return nodes
+    }
+    fileprivate var mapping: [Entry]? {
+        guard case .mapping(let entries) = content else { return nil }
+        return entries
+    }
+    fileprivate subscript(key: String) -> YAMLNode? { mapping?.first { $0.key == key }?.value }
+}
+
 extension String {
     /// More than one line, each a JSON object.
     fileprivate var isJSONLines: Bool {
@@ -106,11 +130,11 @@ private struct KindReader {
         "model", "weight", "stream", "prompt", "prompt_bytes", "system", "max_tokens", "sessions", "tags",
         "regions", "priority", "num_retries", "fallbacks",
     ]
-    private let node: Node
+    private let node: YAMLNode
     private let place: String
     private let environment: [String: String]
 
-    init(_ node: Node, _ place: String, _ environment: [String: String]) {
+    init(_ node: YAMLNode, _ place: String, _ environment: [String: String]) {
         self.node = node
         self.place = place
         self.environment = environment
@@ -121,31 +145,33 @@ private struct KindReader {
             throw LoadError("\(place): a kind of request has keys such as `model: gpt-4o`")
         }
         var kind = base
-        for (key, value) in mapping { try read(key.string ?? "", value, into: &kind) }
+        for entry in mapping { try read(entry.key, entry.value, into: &kind) }
         if kind.model.isEmpty { throw LoadError("\(place): model is missing") }
         return kind
     }
 
-    private func read(_ name: String, _ value: Node, into kind: inout RequestKind) throws(LoadError) {
+    private func read(_ name: String, _ value: YAMLNode, into kind: inout RequestKind) throws(LoadError) {
         switch name {
         case "at": break
         case "model":
-            guard let model = value.string, !model.isEmpty else {
+            guard let model = value.text, !model.isEmpty else {
                 throw wrong(name, "the name of a model group")
             }
             kind.model = model
         case "weight":
-            guard let weight = value.float, weight > 0, weight.isFinite else {
+            guard let weight = value.number, weight > 0, weight.isFinite else {
                 throw wrong(name, "more than 0")
             }
             kind.weight = weight
         case "stream":
-            guard let streams = value.bool else { throw wrong(name, "true or false") }
+            guard let streams = ["true": true, "false": false][value.text?.lowercased() ?? ""] else {
+                throw wrong(name, "true or false")
+            }
             kind.streams = streams
-        case "prompt": kind.prompt = value.string
-        case "system": kind.system = value.string
+        case "prompt": kind.prompt = value.text
+        case "system": kind.system = value.text
         case "prompt_bytes":
-            do throws(LoadError) { kind.promptBytes = try SizeDistribution(value.string ?? "") } catch {
+            do throws(LoadError) { kind.promptBytes = try SizeDistribution(value.text ?? "") } catch {
                 throw LoadError("\(place): prompt_bytes: \(error)")
             }
         case "max_tokens": kind.maxTokens = try number(name, value, 1...Int(Int32.max))
@@ -165,35 +191,37 @@ private struct KindReader {
         LoadError("\(place): \(name) must be \(wanted)")
     }
 
-    private func number(_ name: String, _ value: Node, _ range: ClosedRange<Int>) throws(LoadError) -> Int32 {
-        guard let number = value.int, range.contains(number) else {
+    private func number(_ name: String, _ value: YAMLNode, _ range: ClosedRange<Int>) throws(LoadError)
+        -> Int32
+    {
+        guard let number = value.text.flatMap({ Int($0) }), range.contains(number) else {
             throw wrong(name, "a whole number, \(range.lowerBound) to \(range.upperBound)")
         }
         return Int32(number)
     }
 
-    private func texts(_ name: String, _ value: Node) throws(LoadError) -> [String] {
-        let texts = value.sequence.map { $0.compactMap(\.string) } ?? value.string.map { [$0] } ?? []
+    private func texts(_ name: String, _ value: YAMLNode) throws(LoadError) -> [String] {
+        let texts = value.sequence.map { $0.compactMap(\.text) } ?? value.text.map { [$0] } ?? []
         if texts.isEmpty || texts.contains("") { throw wrong(name, "a text, or a list of texts") }
         return texts
     }
 
-    private func fallbacks(_ value: Node) throws(LoadError) -> [RequestKind.Fallback] {
+    private func fallbacks(_ value: YAMLNode) throws(LoadError) -> [RequestKind.Fallback] {
         let wanted = "a list of model groups, or of {model, api_key, api_base, api_version}"
         guard let nodes = value.sequence, !nodes.isEmpty else { throw wrong("fallbacks", wanted) }
         var targets: [RequestKind.Fallback] = []
         for node in nodes {
             guard let mapping = node.mapping else {
-                guard let name = node.string, !name.isEmpty else { throw wrong("fallbacks", wanted) }
+                guard let name = node.text, !name.isEmpty else { throw wrong("fallbacks", wanted) }
                 targets.append(.modelGroup(name))
                 continue
             }
             var parts: [String: String] = [:]
-            for (key, value) in mapping {
-                let name = key.string ?? ""
-                guard ["model", "api_key", "api_base", "api_version"].contains(name), let text = value.string
+            for entry in mapping {
+                guard ["model", "api_key", "api_base", "api_version"].contains(entry.key),
+                    let text = entry.value.text
                 else { throw wrong("fallbacks", wanted) }
-                parts[name] = try resolved(text)
+                parts[entry.key] = try resolved(text)
             }
             targets.append(
                 .override(

@@ -1,5 +1,5 @@
 // Amounts as people write them: `50ms`, `0.1%`, `uniform:100-500`, `100:10s,200:10s`. Text in, values out.
-import Foundation
+import Glibc
 import JunctionRouting
 
 /// Text that is not what it should be, for a person.

@@ -1,5 +1,5 @@
 // What came of a run, as values that can be written to a file, read again and compared.
-import Foundation
+import FoundationEssentials
 import Histogram
 import JunctionRPC
 
@@ -80,13 +80,15 @@ public struct LoadReport: Codable, Sendable, Equatable {
         succeeded + failed > 0 ? Double(failed) / Double(succeeded + failed) : 0
     }
 
-    public func json() throws -> Data {
+    public func json() throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return try encoder.encode(self)
+        return Array(try encoder.encode(self))
     }
 
-    public init(json: Data) throws { self = try JSONDecoder().decode(LoadReport.self, from: json) }
+    public init(json: [UInt8]) throws {
+        self = try JSONDecoder().decode(LoadReport.self, from: Data(json))
+    }
 }
 
 extension LoadReport {
@@ -107,8 +109,7 @@ extension LoadReport {
             outcomes[outcomeName(index)] = count
         }
         for (index, message) in measured.examples {
-            let text = String(decoding: message, as: UTF8.self)
-            examples[outcomeName(index)] = text.removingPercentEncoding ?? text
+            examples[outcomeName(index)] = percentDecoded(message)
         }
         if seconds > 0 {
             callsPerSecond = Double(measured.answeredWhileSending) / seconds

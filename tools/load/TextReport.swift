@@ -1,18 +1,11 @@
 // A report as text for a terminal, and how numbers are told to a person.
-import Foundation
+import JunctionReport
 
 /// A number with as many digits as matter: `0.52`, `12.3`, `1,204`.
 func short(_ number: Double) -> String {
-    if number.magnitude < 10 { return trimmed(String(format: "%.2f", number)) }
-    if number.magnitude < 100 { return trimmed(String(format: "%.1f", number)) }
+    if number.magnitude < 10 { return trimmed(number, 2) }
+    if number.magnitude < 100 { return trimmed(number, 1) }
     return grouped(Int(number.rounded()))
-}
-
-private func trimmed(_ number: String) -> String {
-    var number = number
-    while number.hasSuffix("0") { number.removeLast() }
-    if number.hasSuffix(".") { number.removeLast() }
-    return number
 }
 
 /// `1,204,377`
@@ -29,7 +22,7 @@ func grouped(_ number: Int) -> String {
 /// A share of 1 in percent.
 func percent(_ share: Double) -> String {
     let number = share * 100
-    return trimmed(String(format: number != 0 && number.magnitude < 0.1 ? "%.3f" : "%.1f", number)) + " %"
+    return trimmed(number, number != 0 && number.magnitude < 0.1 ? 3 : 1) + " %"
 }
 
 /// A time in microseconds, in the unit that suits it.

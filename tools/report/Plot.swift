@@ -1,5 +1,5 @@
 // Plots as SVG text: lines and areas over a linear or logarithmic axis. Knows nothing of what is plotted.
-import Foundation
+import Glibc
 
 /// A line of a plot.
 public struct PlotLine: Sendable {
@@ -173,5 +173,5 @@ public struct Plot: Sendable {
         return Plot.height - Plot.bottom - share * (Plot.height - Plot.top - Plot.bottom)
     }
 
-    private func n(_ number: Double) -> String { String(format: "%.1f", number) }
+    private func n(_ number: Double) -> String { fixed(number, 1) }
 }

@@ -1,5 +1,5 @@
 // Every strategy in the same five worlds, as a table in Markdown.
-import Foundation
+import JunctionReport
 import JunctionRouting
 
 /// One of the five worlds.
@@ -119,8 +119,8 @@ public func comparisonTable(seed: UInt64, scale: Double = 1) throws -> String {
         text += "| strategy | served | p50 | p99 | retries | cost | over |\n|---|---|---|---|---|---|---|\n"
         for strategy in Strategy.allCases {
             let result = try world.run(strategy, seed: seed, scale: scale)
-            let retries = String(format: "%.3f", Double(result.retries) / Double(max(1, result.calls)))
-            text += "| `\(strategy.rawValue)` | \(String(format: "%.2f %%", result.shareServed * 100))"
+            let retries = fixed(Double(result.retries) / Double(max(1, result.calls)), 3)
+            text += "| `\(strategy.rawValue)` | \(fixed(result.shareServed * 100, 2)) %"
             text += " | \(time(result.p50)) | \(time(result.p99)) | \(retries) | \(dollars(result.cost))"
             text += " | \(result.tokensOverLimit) |\n"
         }
@@ -163,7 +163,7 @@ private func windowTable(seed: UInt64, scale: Double) throws -> String {
             ).run()
             let refused = result.deployments[0].refused
             let used = Double(result.answered) / (36_000 * scale)
-            text += "| \(name) | `\(ours.rawValue)` | \(String(format: "%.1f %%", used * 100))"
+            text += "| \(name) | `\(ours.rawValue)` | \(fixed(used * 100, 1)) %"
             text += " | \(refused) |\n"
         }
     }

@@ -1,5 +1,4 @@
 // A simulation's result as a web page: facts, a table, and plots over time.
-import Foundation
 import JunctionReport
 
 extension SimulationResult {
@@ -48,7 +47,7 @@ extension SimulationResult {
     private var marks: [(x: Double, label: String)] {
         (0...4).map { step in
             let time = end * Double(step) / 4
-            return (x: time, label: String(format: "%g", (time * 10).rounded() / 10))
+            return (x: time, label: trimmed(time, 1))
         }
     }
 
@@ -85,6 +84,6 @@ extension SimulationResult {
         }
         return Plot(
             title: title, areas: PlotArea.stacked(rates), edges: spans.map(\.from) + [end], marks: marks,
-            xName: "seconds", label: { String(format: "%g", $0) })
+            xName: "seconds", label: { trimmed($0, 6) })
     }
 }

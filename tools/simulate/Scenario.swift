@@ -1,5 +1,5 @@
 // What a simulated world is like, as values: who calls, and how the providers behave. Knows no file.
-import Foundation
+import Glibc
 import JunctionRouting
 
 /// A random quantity that is never negative.

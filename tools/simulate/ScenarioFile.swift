@@ -2,6 +2,7 @@
 // scenario_template.yaml, with their meaning.
 import JunctionConfig
 import JunctionRouting
+import JunctionYAML
 
 public enum ScenarioFile {
     /// The world that a file describes, nil when it has an error, and every fault in the order of its lines.

@@ -1,5 +1,5 @@
 // A simulation's result as a person reads it in a terminal.
-import Foundation
+import JunctionReport
 
 extension SimulationResult {
     /// A table of the deployments, then the totals. Ends with a line end.
@@ -37,15 +37,15 @@ extension SimulationResult {
     }
 }
 
-func percent(_ share: Double) -> String { String(format: "%.1f %%", share * 100) }
+func percent(_ share: Double) -> String { fixed(share * 100, 1) + " %" }
 
 func time(_ seconds: Double?) -> String {
     guard let seconds else { return "-" }
     return seconds > 0 && seconds < 1
-        ? String(format: "%.0f ms", seconds * 1000) : String(format: "%.2f s", seconds)
+        ? fixed(seconds * 1000, 0) + " ms" : fixed(seconds, 2) + " s"
 }
 
-func dollars(_ cost: Double?) -> String { cost.map { String(format: "$%.2f", $0) } ?? "-" }
+func dollars(_ cost: Double?) -> String { cost.map { "$" + fixed($0, 2) } ?? "-" }
 
 /// `deadlineExceeded` as words.
 func words(_ name: String) -> String {

@@ -1,0 +1,33 @@
+// The router as a process: what `junction serve` becomes once it has checked its options. A program of its
+// own, since what else the command has (parser, load tool, simulator) would stay in memory while it serves.
+import Glibc
+import JunctionService
+import JunctionTransport
+
+var options: [String: String] = [:]
+let words = CommandLine.arguments.dropFirst()
+for (name, value) in zip(words, words.dropFirst()).enumerated().filter({ $0.offset % 2 == 0 }).map(\.element)
+{
+    options[name] = value
+}
+guard let file = options.removeValue(forKey: "--config"), words.count % 2 == 0,
+    Set(options.keys).isSubset(of: ["--host", "--port", "--threads"])
+else {
+    try? writeStandardError(
+        "usage: junctiond --config FILE [--host HOST] [--port PORT] [--threads N]\nSee: junction serve --help\n"
+    )
+    exit(64)
+}
+
+do {
+    var configuration = try readConfiguration(file) { try? writeStandardError($0) }
+    if let host = options["--host"] { configuration.server.host = host }
+    if let port = options["--port"] { configuration.server.port = Int(port) ?? configuration.server.port }
+    if let threads = options["--threads"].flatMap({ Int($0) }) { configuration.server.threads = threads }
+    let server = Server(configuration)
+    try writeStandardOutput("listening on \(try server.start())\n")
+    server.waitUntilStopped()
+} catch {
+    try? writeStandardError(error is UnusableFile ? "\(error)\n" : "junction: \(error)\n")
+    exit(1)
+}
