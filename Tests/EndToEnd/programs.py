@@ -270,7 +270,8 @@ def h2load(port, path, body, calls, connections, core=None):
         file.flush()
         command = [
             "h2load", "-n", str(calls), "-c", str(connections), "-m", "1", "-d", file.name,
-            "-H", "content-type: application/grpc", "-H", "te: trailers", "--log-file", log.name,
+            "-H", "content-type: application/grpc", "-H", "te: trailers", "-H", "grpc-timeout: 60000m",
+            "--log-file", log.name,
             f"http://127.0.0.1:{port}{path}",
         ]  # fmt: skip
         if core is not None:

@@ -31,8 +31,12 @@ final class Worker {
     private var giveUp: Timer?
     private var pool: [LoadCall] = []
     private var callsUnderWay = 0
-    /// Calls of a closed loop that wait for a connection.
+    /// Calls of a closed loop that are to be started at the end of the turn, and on which connections others
+    /// have just ended.
     private var callsOwed = 0
+    private var freed: [Int] = []
+    /// Those that lost their connection, and so wait for a tick.
+    private var callsLost = 0
     private var countedStarts = 0
     private var isSending = false
     private(set) var isGivingUp = false
@@ -130,11 +134,15 @@ final class Worker {
     /// Opens again what was lost; one try a tick.
     private func reconnect() {
         for index in connections.indices where connections[index] == nil {
-            connect(index) { [unowned self] _ in payOwedCalls() }
+            connect(index) { _ in }
         }
     }
 
+    /// One on which a call has just ended, so that each keeps as many as it had; else the next.
     private func anyConnection() -> (HTTP2Connection, Int)? {
+        while let index = freed.popLast() {
+            if let connection = connections[index], connection.canOpenStreams { return (connection, index) }
+        }
         for _ in connections.indices {
             next = (next + 1) % connections.count
             if let connection = connections[next], connection.canOpenStreams { return (connection, next) }
@@ -150,7 +158,7 @@ final class Worker {
         ticker = loop.schedule(after: .milliseconds(100)) { [unowned self] in tick() }
         if case .concurrency(let calls) = share.plan.pacing {
             callsOwed = share.plan.share(of: calls, share.index)
-            payOwedCalls()
+            loop.beforeSleep { [unowned self] in payOwedCalls() }
         } else {
             arrivals = share.plan.arrivals()
             for _ in 0..<share.index { _ = arrivals?.next() }
@@ -183,16 +191,24 @@ final class Worker {
         }
     }
 
+    /// Once all answers of the turn are read, and each connection's calls are written before the next one's are
+    /// started: what the tool takes for others is no part of a call's time.
     private func payOwedCalls() {
-        while callsOwed > 0, isSending, anyConnection() != nil {
+        var last: HTTP2Connection?
+        while callsOwed > 0, isSending, let (connection, index) = anyConnection() {
+            if let last, last !== connection { last.flush() }
+            last = connection
             callsOwed -= 1
             let now = self.now
-            start(intended: now, now: now)
+            start(intended: now, now: now, on: (connection, index))
         }
+        last?.flush()
     }
 
     /// - Parameter kind: what is asked; nil: what the mix has.
-    private func start(intended: Int64, now: Int64, kind: RequestKind? = nil) {
+    private func start(
+        intended: Int64, now: Int64, kind: RequestKind? = nil, on chosen: (HTTP2Connection, Int)? = nil
+    ) {
         let isCounted = intended >= warmUpEnd
         if isCounted {
             if countedStarts == callsMax { return stopSending() }
@@ -203,7 +219,7 @@ final class Worker {
             progress.started += 1
         }
         let request = kind.map { PreparedRequest($0, &random) } ?? share.mix.pick(&random)
-        guard let (connection, index) = anyConnection() else {
+        guard let (connection, index) = chosen ?? anyConnection() else {
             if isCounted {
                 count(CallOutcome.connectionLost, intended: intended, sent: now, tokens: 0)
             }
@@ -241,12 +257,13 @@ final class Worker {
         }
         pool.append(call)
         if case .concurrency = share.plan.pacing, isSending {
-            callsOwed += 1
-            if now >= sendingEnd {
-                stopSending()
-            } else if outcome != CallOutcome.connectionLost {
-                payOwedCalls()
+            if outcome == CallOutcome.connectionLost {
+                callsLost += 1
+            } else {
+                callsOwed += 1
+                freed.append(call.connection)
             }
+            if now >= sendingEnd { stopSending() }
         }
         finishIfOver()
     }
@@ -270,7 +287,8 @@ final class Worker {
         if isSending {
             reconnect()
             if now >= sendingEnd, alarm == nil { stopSending() }
-            payOwedCalls()
+            callsOwed += callsLost
+            callsLost = 0
         }
         if !isDone { ticker?.reschedule(after: .milliseconds(100)) }
     }
