@@ -189,6 +189,12 @@ def test_an_unknown_subcommand():
     assert code == 64 and err
 
 
+@pytest.mark.parametrize("arguments", [[], ["--config"], ["--config", "a.yaml", "--color", "red"]])
+def test_the_serving_program_says_how_it_is_called(arguments):
+    done = subprocess.run([junction_binary() + "d", *arguments], capture_output=True, text=True)
+    assert done.returncode == 64 and "--config FILE" in done.stderr and not done.stdout
+
+
 def test_what_the_readme_shows_works(router):
     """README's Python example, with this router's address."""
     readme = (stubs.ROOT / "README.md").read_text()

@@ -21,6 +21,12 @@ struct NumberTests {
         }
     }
 
+    @Test func whatHasNoDigitsIsTold() {
+        #expect(fixed(.infinity, 1) == "inf")
+        #expect(fixed(.nan, 1) == "nan")
+        #expect(trimmed(1e300, 1) == "1e+300")
+    }
+
     @Test func trimmedLeavesOutZerosBehindThePoint() {
         #expect(trimmed(100, 0) == "100")
         #expect(trimmed(100, 2) == "100")

@@ -1,10 +1,10 @@
-// Numbers as text. Foundation's formats would bring all of it, ICU too, into the process that serves.
+// Numbers as text. Foundation's formats would link all of it, ICU too, for a few digits.
 
 /// A number with so many digits after the point, rounded from its exact value, a half to the even side: what
-/// C's `%.*f` gives. Below 2^63, with at most 12 digits.
+/// C's `%.*f` gives; at most 12 digits. What is 2^63 or more, infinite or no number is told as Swift does.
 public func fixed(_ number: Double, _ digits: Int) -> String {
-    precondition((0...12).contains(digits) && !(number.magnitude >= 0x1p63))
-    guard number.isFinite else { return "nan" }
+    precondition((0...12).contains(digits))
+    guard number.magnitude < 0x1p63 else { return "\(number)" }
     let scale = (0..<digits).reduce(UInt128(1)) { scale, _ in scale * 10 }
     let significand = UInt128(number.magnitude.significandBitPattern | (number.isNormal ? 1 << 52 : 0))
     // The number is significand * 2^exponent.
