@@ -227,7 +227,7 @@ extension BodyWriter {
         for (place, call) in message.toolCalls.enumerated() {
             turns.block()
             writer.raw(#"{"type":"tool_use","id":"#)
-            writer.string(takeApart(callID: call.id).id)
+            writeCallID(call.id, .word)
             writer.raw(#","name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","input":"#)
@@ -239,10 +239,9 @@ extension BodyWriter {
     private func writeToolResult(
         _ message: JunctionV1.Message.View, _ index: Int, _ turns: inout Turns
     ) throws(Failure) {
-        let id = try answeredCallID(message, index)
         turns.block()
         writer.raw(#"{"type":"tool_result","tool_use_id":"#)
-        writer.string(id)
+        try writeAnsweredCallID(message, index)
         if message.parts.isEmpty {
             write("content", message.content)
         } else {

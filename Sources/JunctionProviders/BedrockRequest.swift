@@ -205,7 +205,7 @@ extension BodyWriter {
         for (place, call) in message.toolCalls.enumerated() {
             turns.block()
             writer.raw(#"{"toolUse":{"toolUseId":"#)
-            writer.string(takeApart(callID: call.id).id)
+            writeCallID(call.id, .word)
             writer.raw(#","name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","input":"#)
@@ -218,10 +218,9 @@ extension BodyWriter {
     private func writeToolResultBlock(
         _ message: JunctionV1.Message.View, _ index: Int, _ turns: inout Turns
     ) throws(Failure) {
-        let id = try answeredCallID(message, index)
         turns.block()
         writer.raw(#"{"toolResult":{"toolUseId":"#)
-        writer.string(id)
+        try writeAnsweredCallID(message, index)
         writer.raw(#","content":["#)
         if message.parts.isEmpty { writeTextBlock(message.content) }
         var isMarked = false

@@ -324,12 +324,12 @@ extension BodyWriter {
         }
     }
 
-    /// The id of the call that a tool's message answers.
-    func answeredCallID(_ message: JunctionV1.Message.View, _ index: Int) throws(Failure) -> JSONText {
+    /// The id of the call that a tool's message answers, where there has to be one.
+    func writeAnsweredCallID(_ message: JunctionV1.Message.View, _ index: Int) throws(Failure) {
         if message.toolCallId.isEmpty {
             throw wrong("completion.messages[\(index)].tool_call_id", "is empty: say which call it answers")
         }
-        return takeApart(callID: message.toolCallId).id
+        writeCallID(message.toolCallId, .word)
     }
 
     /// The call's labels under the provider's name for them; nothing where there are none.

@@ -44,8 +44,8 @@ extension BodyWriter {
                 throw wrong("completion.messages[\(index)].role", "is not one that providers have")
             }
             try writeCohereContent(message, index)
-            write("tool_call_id", takeApart(callID: message.toolCallId).id)
-            writeToolCalls(message.toolCalls)
+            writeAnsweredCall(message.toolCallId, .any)
+            writeToolCalls(message.toolCalls, .any)
             writer.raw("}")
         }
         writer.raw(messages.isEmpty ? "[]" : "]")

@@ -22,6 +22,8 @@ public struct OpenAIQuirks: OptionSet, Sendable, Hashable {
     public static let versionedPath = OpenAIQuirks(rawValue: 1 << 6)
     /// Calls the `dimensions` of embeddings `output_dimension`.
     public static let outputDimension = OpenAIQuirks(rawValue: 1 << 7)
+    /// Takes no id of a tool call but nine letters and digits.
+    public static let nineLetterCallIDs = OpenAIQuirks(rawValue: 1 << 8)
 
     /// Goes on with an assistant's message that is the last one (Groq, "assistant message prefilling").
     public static let continuesPlainly = OpenAIQuirks(rawValue: 1 << 16)
@@ -36,7 +38,8 @@ public struct OpenAIQuirks: OptionSet, Sendable, Hashable {
 
     static let openAI: OpenAIQuirks = [.developerRole, .newMaxTokens]
     static let mistral: OpenAIQuirks = [
-        .noStreamOptions, .randomSeed, .toolChoiceAny, .outputDimension, .continuesPrefix, .repeatsPrefix,
+        .noStreamOptions, .randomSeed, .toolChoiceAny, .outputDimension, .nineLetterCallIDs, .continuesPrefix,
+        .repeatsPrefix,
     ]
 }
 

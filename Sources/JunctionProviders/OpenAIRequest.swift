@@ -56,8 +56,9 @@ extension BodyWriter {
             try writeContent(message, index)
             write("name", message.name)
             write("refusal", message.refusal)
-            write("tool_call_id", takeApart(callID: message.toolCallId).id)
-            writeToolCalls(message.toolCalls)
+            let rule: CallIDRule = quirks.contains(.nineLetterCallIDs) ? .nine : .any
+            writeAnsweredCall(message.toolCallId, rule)
+            writeToolCalls(message.toolCalls, rule)
             writer.raw("}")
         }
         if let continuation {
@@ -127,11 +128,17 @@ extension BodyWriter {
             "completion.messages[\(index)].parts[\(place)].image.media_type", "is empty: say what `data` is")
     }
 
-    func writeToolCalls(_ calls: Repeated<JunctionV1.ToolCall.View>) {
+    func writeAnsweredCall(_ id: Text, _ rule: CallIDRule) {
+        if id.isEmpty { return }
+        writer.raw(#","tool_call_id":"#)
+        writeCallID(id, rule)
+    }
+
+    func writeToolCalls(_ calls: Repeated<JunctionV1.ToolCall.View>, _ rule: CallIDRule) {
         if calls.isEmpty { return }
         for (index, call) in calls.enumerated() {
             writer.raw(index == 0 ? #","tool_calls":[{"id":"# : #",{"id":"#)
-            writer.string(takeApart(callID: call.id).id)
+            writeCallID(call.id, rule)
             writer.raw(#","type":"function","function":{"name":"#)
             writer.string(call.function?.name ?? Text(stored: nil))
             writer.raw(#","arguments":"#)

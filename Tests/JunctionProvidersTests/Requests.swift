@@ -155,6 +155,20 @@ let requests: [String: JunctionV1.Completion] = [
         $0.tools = [weather]
         $0.toolChoice = JunctionV1.ToolChoice(.none)
     },
+    // As another provider's model numbers its calls (Kimi's, at Fireworks).
+    "calls-of-another": asking("Weather in Paris and Rome?") {
+        var asked = JunctionV1.Message(.assistant)
+        asked.toolCalls = [
+            weatherCall("functions.get_weather:0", city: "Paris"), weatherCall("a1B2c3D4e", city: "Rome"),
+        ]
+        $0.messages.append(asked)
+        for call in asked.toolCalls {
+            var result = JunctionV1.Message(.tool, "18 °C")
+            result.toolCallId = call.id
+            $0.messages.append(result)
+        }
+        $0.tools = [weather]
+    },
     "sampling": asking {
         $0.messages.insert(JunctionV1.Message(.developer, "Be brief."), at: 0)
         $0.temperature = 0.7
