@@ -3,11 +3,9 @@
 
 /// Answers at once, before the question returns.
 public final class InProcessUsageStore: UsageStore {
-    /// A bucket leaves with the second so much after its own.
-    public static let windowSeconds = 61
-    /// A block may be used up to the end of the second so much after the one in which it was granted, as long
-    /// as half of each limit is left.
-    public static let secondsAhead = 1
+    /// A block may be used up to the end of the bucket so much after the one in which it was granted, as long
+    /// as half of each limit is left; near a limit up to the end of the next.
+    public static let bucketsAhead = 4
 
     struct Bucket {
         var tokens = 0
@@ -69,8 +67,8 @@ public final class InProcessUsageStore: UsageStore {
 
 extension InProcessUsageStore.Group {
     mutating func reserve(_ request: SharedRequest, of member: String, _ now: Duration) -> SharedReply {
-        let second = now.wholeSeconds
-        for row in request.candidates + (request.whole.map { [$0] } ?? []) { advance(row, to: second) }
+        let bucket = now.bucket
+        for row in request.candidates + (request.whole.map { [$0] } ?? []) { advance(row, to: bucket) }
         var choice: Int?
         for (index, row) in request.candidates.enumerated() where hasRoom(row, request.tokens, now) {
             if let chosen = choice {
@@ -86,16 +84,16 @@ extension InProcessUsageStore.Group {
         guard let choice else { return .full(opensAfter: opensAfter(request, whole, now)) }
         let row = request.candidates[choice]
         let one = SharedAmount(tokens: request.tokens, requests: 1, parallel: 1)
-        take(one, of: row, whole, cost: row.cost, in: second, for: member)
-        let block = grant(request.block, of: row, whole, for: member, second)
+        take(one, of: row, whole, cost: row.cost, in: bucket, for: member)
+        let block = grant(request.block, of: row, whole, for: member, bucket)
         return .granted(
-            SharedGrant(candidate: choice, second: second, block: block, clock: StoreClock(now)))
+            SharedGrant(candidate: choice, bucket: bucket, block: block, clock: StoreClock(now)))
     }
 
     mutating func exchange(
         _ report: SharedReport, of member: StoreMember, _ now: Duration
     ) -> StoreAnswer<SharedNews> {
-        let second = now.wholeSeconds
+        let bucket = now.bucket
         let known = members[member.name]
         switch report.purpose {
         case .reports: if known?.epoch != member.epoch { return .unknownMember }
@@ -107,10 +105,10 @@ extension InProcessUsageStore.Group {
         members[member.name]!.lastSeen = now
         for (name, other) in members where now - other.lastSeen > StoreMember.lifetime { free(name) }
         let rows = report.entries.map(\.row)
-        for row in rows + (report.whole.map { [$0] } ?? []) { advance(row, to: second) }
+        for row in rows + (report.whole.map { [$0] } ?? []) { advance(row, to: bucket) }
         if report.number > members[member.name]!.number {
             members[member.name]!.number = report.number
-            apply(report, of: member.name, second, now)
+            apply(report, of: member.name, bucket, now)
         }
         let entries = report.entries.map { entry in
             if report.purpose == .joins {
@@ -118,8 +116,8 @@ extension InProcessUsageStore.Group {
             }
             let block =
                 report.purpose == .leaves
-                ? SharedBlock(amount: SharedAmount(), second: second + InProcessUsageStore.secondsAhead)
-                : grant(entry.wanted, of: entry.row, report.whole, for: member.name, second)
+                ? SharedBlock(amount: SharedAmount(), bucket: bucket + InProcessUsageStore.bucketsAhead)
+                : grant(entry.wanted, of: entry.row, report.whole, for: member.name, bucket)
             let its = counts[entry.row.name]!
             let left = its.coolingUntil - now
             var news = SharedNews.Entry(
@@ -136,12 +134,12 @@ extension InProcessUsageStore.Group {
     }
 
     private mutating func apply(
-        _ report: SharedReport, of member: String, _ second: Int, _ now: Duration
+        _ report: SharedReport, of member: String, _ bucket: Int, _ now: Duration
     ) {
         for correction in report.corrections {
             let row = report.entries[correction.row].row
-            correct(row.name, row.budget, correction, second)
-            if let whole = report.whole { correct(whole.name, whole.budget, correction, second) }
+            correct(row.name, row.budget, correction, bucket)
+            if let whole = report.whole { correct(whole.name, whole.budget, correction, bucket) }
         }
         for entry in report.entries {
             let name = entry.row.name
@@ -159,19 +157,18 @@ extension InProcessUsageStore.Group {
     }
 
     private mutating func correct(
-        _ name: String, _ budget: SharedBudget?, _ correction: SharedReport.Correction, _ second: Int
+        _ name: String, _ budget: SharedBudget?, _ correction: SharedReport.Correction, _ bucket: Int
     ) {
-        var bucket = correction.second
-        let isOver = bucket <= second - InProcessUsageStore.windowSeconds
-        if isOver { bucket = second }
+        let isOver = correction.bucket <= bucket - StoreClock.windowBuckets
+        let place = isOver ? bucket : correction.bucket
         let tokens = isOver ? max(0, correction.tokens) : correction.tokens
         let requests = isOver ? max(0, correction.requests) : correction.requests
         counts[name]!.used.tokens += tokens
         counts[name]!.used.requests += requests
-        counts[name]!.buckets[bucket, default: .init()].tokens += tokens
-        counts[name]!.buckets[bucket, default: .init()].requests += requests
+        counts[name]!.buckets[place, default: .init()].tokens += tokens
+        counts[name]!.buckets[place, default: .init()].requests += requests
         guard let budget else { return }
-        let isOfThisPeriod = correction.second / budget.seconds == second / budget.seconds
+        let isOfThisPeriod = budget.period(of: correction.bucket) == budget.period(of: bucket)
         counts[name]!.spent += isOfThisPeriod ? correction.cost : max(0, correction.cost)
     }
 
@@ -182,15 +179,15 @@ extension InProcessUsageStore.Group {
 
     // MARK: Room
 
-    private mutating func advance(_ row: SharedRow, to second: Int) {
+    private mutating func advance(_ row: SharedRow, to bucket: Int) {
         var its = counts[row.name] ?? .init()
-        for (bucket, amount) in its.buckets where bucket <= second - InProcessUsageStore.windowSeconds {
+        for (old, amount) in its.buckets where old <= bucket - StoreClock.windowBuckets {
             its.used.tokens -= amount.tokens
             its.used.requests -= amount.requests
-            its.buckets[bucket] = nil
+            its.buckets[old] = nil
         }
-        if let budget = row.budget, its.period != second / budget.seconds {
-            its.period = second / budget.seconds
+        if let budget = row.budget, its.period != budget.period(of: bucket) {
+            its.period = budget.period(of: bucket)
             its.spent = 0
         }
         counts[row.name] = its
@@ -205,15 +202,15 @@ extension InProcessUsageStore.Group {
     }
 
     private mutating func take(
-        _ amount: SharedAmount, of row: SharedRow, _ whole: SharedRow?, cost: Int, in second: Int,
+        _ amount: SharedAmount, of row: SharedRow, _ whole: SharedRow?, cost: Int, in bucket: Int,
         for member: String
     ) {
         for row in [row] + (whole.map { [$0] } ?? []) {
             let name = row.name
             counts[name]!.used.tokens += amount.tokens
             counts[name]!.used.requests += amount.requests
-            counts[name]!.buckets[second, default: .init()].tokens += amount.tokens
-            counts[name]!.buckets[second, default: .init()].requests += amount.requests
+            counts[name]!.buckets[bucket, default: .init()].tokens += amount.tokens
+            counts[name]!.buckets[bucket, default: .init()].requests += amount.requests
             if row.budget != nil { counts[name]!.spent += cost }
         }
         guard row.parallelLimit != nil || whole?.parallelLimit != nil else { return }
@@ -223,18 +220,18 @@ extension InProcessUsageStore.Group {
     /// Grants of what is wanted no more than an even share of half of what is left, so that all instances can
     /// have one at a time and still leave the other half.
     private mutating func grant(
-        _ wanted: SharedAmount, of row: SharedRow, _ whole: SharedRow?, for member: String, _ second: Int
+        _ wanted: SharedAmount, of row: SharedRow, _ whole: SharedRow?, for member: String, _ bucket: Int
     ) -> SharedBlock {
-        var ahead = second + InProcessUsageStore.secondsAhead
-        if wanted.isNothing { return SharedBlock(amount: wanted, second: ahead) }
+        var ahead = bucket + InProcessUsageStore.bucketsAhead
+        if wanted.isNothing { return SharedBlock(amount: wanted, bucket: ahead) }
         var amount = wanted
         for row in [row] + (whole.map { [$0] } ?? []) {
             let used = counts[row.name]!.used
-            // Near a limit a block ends with the present second: so what it took is free a second sooner.
+            // Near a limit a block ends with the next bucket: so what it took is free sooner.
             let isHalfUsed =
                 used.tokens > (row.tokensLimit ?? .max) / 2
                 || used.requests > (row.requestsLimit ?? .max) / 2
-            if isHalfUsed { ahead = second }
+            if isHalfUsed { ahead = bucket + 1 }
             amount.tokens = min(amount.tokens, share(row.tokensLimit, used.tokens))
             amount.requests = min(amount.requests, share(row.requestsLimit, used.requests))
             amount.parallel = min(amount.parallel, share(row.parallelLimit, used.parallel))
@@ -243,9 +240,9 @@ extension InProcessUsageStore.Group {
         if wanted.tokens > 0 && amount.tokens == 0 || wanted.requests > 0 && amount.requests == 0 {
             (amount.tokens, amount.requests) = (0, 0)
         }
-        if amount.isNothing { return SharedBlock(amount: amount, second: ahead) }
+        if amount.isNothing { return SharedBlock(amount: amount, bucket: ahead) }
         take(amount, of: row, whole, cost: 0, in: ahead, for: member)
-        return SharedBlock(amount: amount, second: ahead)
+        return SharedBlock(amount: amount, bucket: ahead)
     }
 
     private func share(_ limit: Int?, _ used: Int) -> Int {
@@ -278,7 +275,7 @@ extension InProcessUsageStore.Group {
             }
             used.tokens -= amount.tokens
             used.requests -= amount.requests
-            wait = max(wait, .seconds(bucket + InProcessUsageStore.windowSeconds) - now)
+            wait = max(wait, StoreClock.bucketLength * (bucket + StoreClock.windowBuckets) - now)
         }
         return wait
     }
@@ -308,8 +305,4 @@ extension StoreClock {
         let (seconds, attoseconds) = time.components
         self.init(second: Int(seconds), microsecond: Int(attoseconds / 1_000_000_000_000))
     }
-}
-
-extension Duration {
-    fileprivate var wholeSeconds: Int { Int(components.seconds) }
 }

@@ -273,8 +273,8 @@ final class ModelGroup: Sendable {
                     : chooseBesideWaiters(request, expected, &state, now: now, random: &random, ask: &ask)
             else { return nil }
             sight?.chosen = place
-            let second = state.shared?.take(place, expected.total, cost: cost(place, expected), now: now)
-            return book(place, request, expected, spending, second: second, &state, now)
+            let bucket = state.shared?.take(place, expected.total, cost: cost(place, expected), now: now)
+            return book(place, request, expected, spending, bucket: bucket, &state, now)
         }
         return picked.map(pick)
     }
@@ -290,7 +290,7 @@ final class ModelGroup: Sendable {
 
     /// Counts the call at the place that was chosen for it.
     private func book(
-        _ place: Int, _ request: PickRequest, _ expected: ExpectedTokens, _ spending: Spending, second: Int?,
+        _ place: Int, _ request: PickRequest, _ expected: ExpectedTokens, _ spending: Spending, bucket: Int?,
         _ state: inout State, _ now: Instant
     ) -> Picked {
         state.reserve(expected.total, at: place)
@@ -299,7 +299,7 @@ final class ModelGroup: Sendable {
         state.refresh(place, now)
         let hold = Hold(
             place: place, tokens: expected, period: state.window.number, spending: spending,
-            sharedSecond: second ?? 0, isProbe: isProbe)
+            sharedBucket: bucket ?? 0, isProbe: isProbe)
         let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
         return Picked(
             hold: hold, othersRemain: state.othersRemain(than: place, for: request, expected.total, now: now),
@@ -399,7 +399,7 @@ final class ModelGroup: Sendable {
                     grant, at: place, ask.expected.total, cost: cost, epoch: ask.member.epoch,
                     sentAt: ask.sentAt)
                 return book(
-                    place, request, ask.expected, spending ?? Spending(), second: grant.second, &state, now)
+                    place, request, ask.expected, spending ?? Spending(), bucket: grant.bucket, &state, now)
             })
     }
 
@@ -513,7 +513,7 @@ final class ModelGroup: Sendable {
             state.advance(to: now)
             state.settle(place, reserved: hold.tokens.total, in: hold.period, used: used.total)
             state.shared?.settle(
-                place, hold.sharedSecond, tokens: used.total - hold.tokens.total,
+                place, hold.sharedBucket, tokens: used.total - hold.tokens.total,
                 cost: terms[place].prices.billionths(of: used) - cost(place, hold.tokens), now: now)
             if hold.isProbe { state.endProbe(place) }
             switch end {

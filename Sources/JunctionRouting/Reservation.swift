@@ -8,8 +8,8 @@ struct Hold: Sendable {
     let period: Int
     /// Money taken from budgets.
     let spending: Spending
-    /// The second that it counts in where limits are shared, by the usage store's clock.
-    let sharedSecond: Int
+    /// The bucket that it counts in where limits are shared, by the usage store's clock.
+    let sharedBucket: Int
     /// Whether its attempt finds out if the deployment answers again after a cooldown.
     let isProbe: Bool
 }

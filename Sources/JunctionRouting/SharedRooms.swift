@@ -37,17 +37,17 @@ public struct Sharing: Sendable {
 struct SharedPlace {
     /// Tokens and requests granted ahead, to be used before an end.
     struct Block {
-        let second: Int
+        let bucket: Int
         let endsAt: Instant
         /// `Int.max`: there is no limit.
         var tokens: Int
         var requests: Int
 
-        /// Takes one call out of it; the second that it counts in.
+        /// Takes one call out of it; the bucket that it counts in.
         mutating func take(_ tokens: Int) -> Int {
             if self.tokens != .max { self.tokens -= tokens }
             if requests != .max { requests -= 1 }
-            return second
+            return bucket
         }
 
     }
@@ -68,12 +68,12 @@ struct SharedPlace {
     /// Calls of at least so many tokens find nothing before this.
     var closedUntil = Instant.zero
     var closedTokens = 0
-    /// What the store has yet to hear, by the second of its clock.
+    /// What the store has yet to hear, by the bucket of its clock.
     var corrections: [Int: Change] = [:]
-    /// What we used ourselves, by the second.
-    var own = UsedBySecond()
+    /// What we used ourselves, by the bucket.
+    var own = UsedByBucket()
     /// What we used while the store was gone.
-    var usedApart = UsedBySecond()
+    var usedApart = UsedByBucket()
     /// What we spent of the budget in its present time.
     var spent = (period: 0, cost: 0)
     /// Taken since the last report, and a second on average.
@@ -87,17 +87,17 @@ struct SharedPlace {
         row.tokensLimit != nil || row.requestsLimit != nil || row.parallelLimit != nil || row.budget != nil
     }
 
-    mutating func correct(_ second: Int, tokens: Int = 0, requests: Int = 0, cost: Int = 0) {
+    mutating func correct(_ bucket: Int, tokens: Int = 0, requests: Int = 0, cost: Int = 0) {
         guard tokens != 0 || requests != 0 || cost != 0 else { return }
-        corrections[second, default: Change()].tokens += tokens
-        corrections[second]!.requests += requests
-        corrections[second]!.cost += cost
+        corrections[bucket, default: Change()].tokens += tokens
+        corrections[bucket]!.requests += requests
+        corrections[bucket]!.cost += cost
     }
 
-    mutating func use(_ second: Int, tokens: Int, requests: Int, cost: Int) {
-        own.add(second, tokens: tokens, requests: requests)
+    mutating func use(_ bucket: Int, tokens: Int, requests: Int, cost: Int) {
+        own.add(bucket, tokens: tokens, requests: requests)
         guard let budget = row.budget else { return }
-        if spent.period != second / budget.seconds { spent = (second / budget.seconds, 0) }
+        if spent.period != budget.period(of: bucket) { spent = (budget.period(of: bucket), 0) }
         spent.cost += cost
     }
 
@@ -110,40 +110,39 @@ struct SharedPlace {
     }
 }
 
-/// What was used in each of the last seconds.
-struct UsedBySecond {
-    private var seconds: [(second: Int, tokens: Int, requests: Int)] = []
-    private static let kept = 61
+/// What was used in each bucket of the last minute.
+struct UsedByBucket {
+    private var buckets: [(bucket: Int, tokens: Int, requests: Int)] = []
 
-    mutating func add(_ second: Int, tokens: Int, requests: Int) {
-        let index = seconds.lastIndex { $0.second <= second }
-        if let index, seconds[index].second == second {
-            seconds[index].tokens += tokens
-            seconds[index].requests += requests
+    mutating func add(_ bucket: Int, tokens: Int, requests: Int) {
+        let index = buckets.lastIndex { $0.bucket <= bucket }
+        if let index, buckets[index].bucket == bucket {
+            buckets[index].tokens += tokens
+            buckets[index].requests += requests
             return
         }
-        // Blocks are of later seconds than what is used beside them.
-        seconds.insert((second, tokens, requests), at: index.map { $0 + 1 } ?? 0)
-        while seconds[0].second <= seconds[seconds.count - 1].second - Self.kept - 1 {
-            seconds.removeFirst()
+        // Blocks are of later buckets than what is used beside them.
+        buckets.insert((bucket, tokens, requests), at: index.map { $0 + 1 } ?? 0)
+        while buckets[0].bucket <= buckets[buckets.count - 1].bucket - StoreClock.windowBuckets - 1 {
+            buckets.removeFirst()
         }
     }
 
-    /// All that was used in the last seconds up to this one.
-    func total(at second: Int) -> SharedAmount {
+    /// All that was used in the window that ends with this one.
+    func total(at bucket: Int) -> SharedAmount {
         var total = SharedAmount()
-        for entry in seconds where entry.second > second - Self.kept {
+        for entry in buckets where entry.bucket > bucket - StoreClock.windowBuckets {
             total.tokens += entry.tokens
             total.requests += entry.requests
         }
         return total
     }
 
-    func each(_ body: (_ second: Int, _ tokens: Int, _ requests: Int) -> Void) {
-        for entry in seconds { body(entry.second, entry.tokens, entry.requests) }
+    func each(_ body: (_ bucket: Int, _ tokens: Int, _ requests: Int) -> Void) {
+        for entry in buckets { body(entry.bucket, entry.tokens, entry.requests) }
     }
 
-    mutating func clear() { seconds = [] }
+    mutating func clear() { buckets = [] }
 }
 
 struct SharedRooms {
@@ -179,8 +178,8 @@ struct SharedRooms {
     private var wholeRow: SharedRow? { whole.isLimited ? whole.row : nil }
     private var isExact: Bool { sharing.mode == .exact }
 
-    /// The present second of the store's clock, as far as we know it.
-    func second(_ now: Instant) -> Int { Int((now.sinceStart + clockOffset).components.seconds) }
+    /// The present bucket of the store's clock, as far as we know it.
+    func bucket(_ now: Instant) -> Int { (now.sinceStart + clockOffset).bucket }
 
     private func countsParallel(_ place: Int) -> Bool {
         places[place].row.parallelLimit != nil || whole.row.parallelLimit != nil
@@ -220,7 +219,7 @@ struct SharedRooms {
         if sharing.failsClosed { return -1 }
         let its = places[place]
         let age = min(1, (now - heardAt).seconds / 61)
-        let mine = its.usedApart.total(at: second(now))
+        let mine = its.usedApart.total(at: bucket(now))
         func left(_ limit: Int?, _ heard: Int, _ mine: Int) -> Int {
             guard let limit else { return .max }
             let free = Double(limit) - Double(heard) * (1 - age)
@@ -290,21 +289,21 @@ struct SharedRooms {
 
     // MARK: Taking and giving back
 
-    /// Takes what `room` allowed; the second it counts in.
+    /// Takes what `room` allowed; the bucket it counts in.
     mutating func take(_ place: Int, _ tokens: Int, cost: Int, now: Instant) -> Int {
-        let current = second(now)
+        let current = bucket(now)
         guard isShared(place) else { return current }
         noteTaken(place, tokens, current, cost)
         if phase == .together {
             let index = places[place].blocks.firstIndex {
                 $0.requests > 0 && $0.endsAt > now && $0.tokens >= tokens
             }
-            let second = index.map { places[place].blocks[$0].take(tokens) } ?? current
+            let bucket = index.map { places[place].blocks[$0].take(tokens) } ?? current
             // Of what has no limit nothing was granted: it is told afterwards.
             places[place].correct(
-                second, tokens: index != nil && tokensLimited(place) ? 0 : tokens,
+                bucket, tokens: index != nil && tokensLimited(place) ? 0 : tokens,
                 requests: index != nil && requestsLimited(place) ? 0 : 1)
-            return second
+            return bucket
         }
         for index in [place, places.count - 1] {
             places[index].usedApart.add(current, tokens: tokens, requests: 1)
@@ -318,16 +317,16 @@ struct SharedRooms {
     mutating func take(
         _ grant: SharedGrant, at place: Int, _ tokens: Int, cost: Int, epoch: Int, sentAt: Instant
     ) {
-        noteTaken(place, tokens, grant.second, cost)
+        noteTaken(place, tokens, grant.bucket, cost)
         guard epoch == member.epoch, phase == .together else { return refuse(grant.block, at: place) }
         if countsParallel(place) { places[place].permits += 1 }
         keep(grant.block, at: place, clock: grant.clock, sentAt: sentAt)
     }
 
-    private mutating func noteTaken(_ place: Int, _ tokens: Int, _ second: Int, _ cost: Int) {
+    private mutating func noteTaken(_ place: Int, _ tokens: Int, _ bucket: Int, _ cost: Int) {
         places[place].taken.tokens += tokens
         places[place].taken.requests += 1
-        places[place].use(second, tokens: tokens, requests: 1, cost: cost)
+        places[place].use(bucket, tokens: tokens, requests: 1, cost: cost)
     }
 
     private mutating func keep(
@@ -339,7 +338,7 @@ struct SharedRooms {
         // Told from the moment of asking, which was before the store's: so it ends too early, never too late.
         places[place].blocks.append(
             .init(
-                second: block.second, endsAt: sentAt + clock.untilEnd(of: block.second),
+                bucket: block.bucket, endsAt: sentAt + clock.untilEnd(of: block.bucket),
                 tokens: tokensLimited(place) ? block.amount.tokens : .max,
                 requests: requestsLimited(place) ? block.amount.requests : .max))
     }
@@ -354,14 +353,14 @@ struct SharedRooms {
 
     /// A grant that came too late for its call.
     mutating func giveBack(_ grant: SharedGrant, at place: Int, _ tokens: Int, cost: Int, epoch: Int) {
-        places[place].correct(grant.second, tokens: -tokens, requests: -1, cost: -cost)
+        places[place].correct(grant.bucket, tokens: -tokens, requests: -1, cost: -cost)
         refuse(grant.block, at: place)
         guard epoch == member.epoch, phase == .together else { return }
         places[place].permits += grant.block.amount.parallel + (countsParallel(place) ? 1 : 0)
     }
 
     private mutating func refuse(_ block: SharedBlock, at place: Int) {
-        places[place].correct(block.second, tokens: -block.amount.tokens, requests: -block.amount.requests)
+        places[place].correct(block.bucket, tokens: -block.amount.tokens, requests: -block.amount.requests)
     }
 
     /// The store has no room at these places for a call of so many tokens.
@@ -373,19 +372,19 @@ struct SharedRooms {
     }
 
     /// Puts what a call used in the place of what it had taken.
-    mutating func settle(_ place: Int, _ second: Int, tokens: Int, cost: Int, now: Instant) {
+    mutating func settle(_ place: Int, _ bucket: Int, tokens: Int, cost: Int, now: Instant) {
         guard isShared(place) else { return }
-        places[place].use(second, tokens: tokens, requests: 0, cost: cost)
+        places[place].use(bucket, tokens: tokens, requests: 0, cost: cost)
         for index in [place, places.count - 1] {
-            places[index].usedApart.add(second, tokens: tokens, requests: 0)
+            places[index].usedApart.add(bucket, tokens: tokens, requests: 0)
         }
         if tokens < 0, phase == .together, tokensLimited(place),
-            let index = places[place].blocks.firstIndex(where: { $0.second == second && $0.endsAt > now })
+            let index = places[place].blocks.firstIndex(where: { $0.bucket == bucket && $0.endsAt > now })
         {
             places[place].blocks[index].tokens -= tokens
-            return places[place].correct(second, cost: cost)
+            return places[place].correct(bucket, cost: cost)
         }
-        places[place].correct(second, tokens: tokens, cost: cost)
+        places[place].correct(bucket, tokens: tokens, cost: cost)
     }
 
     /// Takes what is left of blocks whose time is over out of them.
@@ -398,7 +397,7 @@ struct SharedRooms {
 
     private mutating func giveBack(_ block: SharedPlace.Block, at place: Int) {
         places[place].correct(
-            block.second, tokens: block.tokens == .max ? 0 : -block.tokens,
+            block.bucket, tokens: block.tokens == .max ? 0 : -block.tokens,
             requests: block.requests == .max ? 0 : -block.requests)
     }
 
@@ -479,10 +478,10 @@ struct SharedRooms {
         var report = SharedReport(
             modelGroup: modelGroup, number: number, entries: entries(tell), whole: wholeRow)
         for place in report.entries.indices {
-            for (second, change) in places[place].corrections {
+            for (bucket, change) in places[place].corrections {
                 report.corrections.append(
                     .init(
-                        row: place, second: second, tokens: change.tokens, requests: change.requests,
+                        row: place, bucket: bucket, tokens: change.tokens, requests: change.requests,
                         cost: change.cost))
             }
             places[place].corrections = [:]
@@ -545,16 +544,19 @@ struct SharedRooms {
         places[place].closedUntil = .zero
     }
 
-    /// The store has lost all, or never knew it: what we used in the last minute is told once more.
+    /// The store has lost all, or never knew it: what we used in the last minute is told once more, by whole
+    /// seconds, which are fewer, each in its last bucket.
     private mutating func reportAllAgain(_ now: Instant) {
         sent = nil
         for place in places.indices.dropLast() {
             var corrections: [Int: SharedPlace.Change] = [:]
-            places[place].own.each { second, tokens, requests in
-                corrections[second] = .init(tokens: tokens, requests: requests)
+            places[place].own.each { bucket, tokens, requests in
+                let last = bucket - bucket % StoreClock.bucketsASecond + StoreClock.bucketsASecond - 1
+                corrections[last, default: .init()].tokens += tokens
+                corrections[last]!.requests += requests
             }
             if places[place].row.budget != nil {
-                corrections[second(now), default: .init()].cost += places[place].spent.cost
+                corrections[bucket(now), default: .init()].cost += places[place].spent.cost
             }
             places[place].corrections = corrections
         }

@@ -4,9 +4,9 @@
 /// Keeps the usage of model groups for all instances that share their limits. An instance joins a model group
 /// first; then it reserves, one call at a time or a block ahead, and reports what became of it.
 ///
-/// Counted in buckets of one second of the store's own clock; a bucket leaves with the 61st second after its
-/// own, so that no 60 seconds ever hold more than a limit. A block is put into a later bucket, up to whose
-/// end it may be used: it leaves as much later.
+/// Counted in buckets of a quarter second of the store's own clock, by their number since its start; a bucket
+/// leaves when 60 seconds are over since its end, so that no 60 seconds ever hold more than a limit. A block
+/// is put into a later bucket, up to whose end it may be used: it leaves as much later.
 public protocol UsageStore: AnyObject {
     /// Chooses among deployments and reserves there, in one step.
     func reserve(
@@ -75,6 +75,9 @@ public struct SharedBudget: Sendable, Equatable {
     public var limit: Int
     public var seconds: Int
 
+    /// Which of its times a bucket lies in.
+    func period(of bucket: Int) -> Int { bucket / StoreClock.bucketsASecond / seconds }
+
     public init(limit: Int, seconds: Int) {
         self.limit = limit
         self.seconds = seconds
@@ -133,15 +136,15 @@ public enum SharedReply: Sendable, Equatable {
 public struct SharedGrant: Sendable, Equatable {
     /// The candidate, by its index in the request.
     public var candidate: Int
-    /// The second that the call counts in.
-    public var second: Int
+    /// The bucket that the call counts in.
+    public var bucket: Int
     /// What was granted beside it.
     public var block: SharedBlock
     public var clock: StoreClock
 
-    public init(candidate: Int, second: Int, block: SharedBlock, clock: StoreClock) {
+    public init(candidate: Int, bucket: Int, block: SharedBlock, clock: StoreClock) {
         self.candidate = candidate
-        self.second = second
+        self.bucket = bucket
         self.block = block
         self.clock = clock
     }
@@ -149,18 +152,25 @@ public struct SharedGrant: Sendable, Equatable {
 
 /// Room that an instance may give to its calls by itself.
 public struct SharedBlock: Sendable, Equatable {
-    /// Tokens and requests, to be used before `second` is over; places in flight, until they are given back.
+    /// Tokens and requests, to be used before `bucket` is over; places in flight, until they are given back.
     public var amount: SharedAmount
-    public var second: Int
+    public var bucket: Int
 
-    public init(amount: SharedAmount, second: Int) {
+    public init(amount: SharedAmount, bucket: Int) {
         self.amount = amount
-        self.second = second
+        self.bucket = bucket
     }
 }
 
 /// The time by the store's clock.
 public struct StoreClock: Sendable, Equatable {
+    /// Usage is counted in buckets of this length.
+    public static let bucketLength = Duration.milliseconds(250)
+    /// Buckets in a second.
+    public static let bucketsASecond = 4
+    /// A bucket leaves with the one so much after its own: the buckets of 60 seconds, and its own.
+    public static let windowBuckets = 60 * bucketsASecond + 1
+
     public var second: Int
     public var microsecond: Int
 
@@ -169,9 +179,18 @@ public struct StoreClock: Sendable, Equatable {
         self.microsecond = microsecond
     }
 
-    /// From this moment to the end of a second.
-    public func untilEnd(of other: Int) -> Duration {
-        .seconds(other + 1 - second) - .microseconds(microsecond)
+    /// From this moment to the end of a bucket.
+    public func untilEnd(of bucket: Int) -> Duration {
+        Self.bucketLength * (bucket + 1) - .seconds(second) - .microseconds(microsecond)
+    }
+}
+
+extension Duration {
+    /// The bucket of a time since the start of the store's clock.
+    var bucket: Int {
+        let (seconds, attoseconds) = components
+        let part = attoseconds / (1_000_000_000_000_000_000 / Int64(StoreClock.bucketsASecond))
+        return Int(seconds) * StoreClock.bucketsASecond + Int(part)
     }
 }
 
@@ -205,21 +224,21 @@ public struct SharedReport: Sendable {
         case joins, leaves
     }
 
-    /// What is to be put right of one deployment in one second: positive, what was used beside all
-    /// reservations; negative, what was reserved and not used. Once the second has left its window, more
+    /// What is to be put right of one deployment in one bucket: positive, what was used beside all
+    /// reservations; negative, what was reserved and not used. Once the bucket has left its window, more
     /// counts now and less does not count.
     public struct Correction: Sendable, Equatable {
         /// The entry of the report.
         public var row: Int
-        public var second: Int
+        public var bucket: Int
         public var tokens: Int
         public var requests: Int
         /// Billionths of a dollar.
         public var cost: Int
 
-        public init(row: Int, second: Int, tokens: Int, requests: Int, cost: Int = 0) {
+        public init(row: Int, bucket: Int, tokens: Int, requests: Int, cost: Int = 0) {
             self.row = row
-            self.second = second
+            self.bucket = bucket
             self.tokens = tokens
             self.requests = requests
             self.cost = cost

@@ -4,9 +4,9 @@ import JunctionOutbound
 
 /// Keys of a model group, all in one slot of a cluster by their tag:
 /// - `NAMESPACE:{GROUP}:use`: a hash. Of each deployment NAME (empty: the whole group) `t|NAME`, `r|NAME` and
-///   `p|NAME`: tokens, requests and places in flight; `T|SECOND|NAME` and `R|SECOND|NAME`: buckets;
-///   `e|NAME`: the last second that has left; `c|NAME` and `k|NAME`: end of a cooldown in ms, and its cause;
-///   `lw|NAME` and `lf|NAME`: latencies in ns; and `s`: the latest second, so that time never goes back.
+///   `p|NAME`: tokens, requests and places in flight; `T|BUCKET|NAME` and `R|BUCKET|NAME`: buckets;
+///   `e|NAME`: the last bucket that has left; `c|NAME` and `k|NAME`: end of a cooldown in ms, and its cause;
+///   `lw|NAME` and `lf|NAME`: latencies in ns; and `s`: the latest bucket, so that time never goes back.
 /// - `NAMESPACE:{GROUP}:members`: a sorted set of the instances by when they were last heard, in ms.
 /// - `NAMESPACE:{GROUP}:held`: a hash. Of each instance MEMBER `e|MEMBER`, its epoch; `n|MEMBER`, the number
 ///   of its last report; `p|MEMBER|NAME`, places in flight.
@@ -30,9 +30,10 @@ struct RedisScripts: Sendable {
         local time = $TIME
         local second, micros = tonumber(time[1]), tonumber(time[2])
         local now = second * 1000 + math.floor(micros / 1000)
+        local bucket = math.floor(now / 250)
         local latest = tonumber(call('HGET', use, 's') or 0)
-        if latest < second then call('HSET', use, 's', second) else second = latest end
-        local last = second - 61
+        if latest < bucket then call('HSET', use, 's', bucket) else bucket = latest end
+        local last = bucket - 241
 
         -- A row of the arguments: name, limits of tokens, requests and parallel, budget, its seconds, cost;
         -- -1 is no limit. With what is counted, after buckets have left whose time is over.
@@ -49,7 +50,7 @@ struct RedisScripts: Sendable {
                 call('HSET', use, 'e|' .. n, last)
             elseif e < last then
                 local fields = {}
-                for s = e + 1, math.min(last, e + 70) do
+                for s = e + 1, math.min(last, e + 250) do
                     fields[#fields + 1] = 'T|' .. s .. '|' .. n
                     fields[#fields + 1] = 'R|' .. s .. '|' .. n
                 end
@@ -63,7 +64,7 @@ struct RedisScripts: Sendable {
                 call('HSET', use, 'e|' .. n, last, 't|' .. n, w.t, 'r|' .. n, w.r)
             end
             if w.bl >= 0 then
-                w.period = math.floor(second / w.bs)
+                w.period = math.floor(bucket / 4 / w.bs)
                 local b = call('HMGET', spend, n, 'p|' .. n)
                 if tonumber(b[2] or -1) == w.period then
                     w.spent = tonumber(b[1])
@@ -118,8 +119,8 @@ struct RedisScripts: Sendable {
 
         -- Of what is wanted, an even share of half of what is left.
         local function grant(w, whole, member, tokens, requests, parallel)
-            if tokens == 0 and requests == 0 and parallel == 0 then return 0, 0, 0, second + 1 end
-            local s = second + 1
+            if tokens == 0 and requests == 0 and parallel == 0 then return 0, 0, 0, bucket + 4 end
+            local s = bucket + 4
             local wantedTokens, wantedRequests = tokens, requests
             local parts = 2 * math.max(1, call('ZCARD', members))
             local function share(wanted, limit, used)
@@ -127,9 +128,9 @@ struct RedisScripts: Sendable {
                 return math.min(wanted, math.floor(math.max(0, limit - used) / parts))
             end
             for _, v in ipairs(whole and { w, whole } or { w }) do
-                -- Near a limit it ends with the present second: what it took is free a second sooner.
+                -- Near a limit it ends with the next bucket: so what it took is free sooner.
                 if v.tl >= 0 and v.t > math.floor(v.tl / 2) or v.rl >= 0 and v.r > math.floor(v.rl / 2) then
-                    s = second
+                    s = bucket + 1
                 end
                 tokens, requests = share(tokens, v.tl, v.t), share(requests, v.rl, v.r)
                 parallel = share(parallel, v.pl, v.p)
@@ -153,7 +154,7 @@ struct RedisScripts: Sendable {
 
     /// Arguments: member, epoch, tokens, whether the least used is chosen, the block's tokens, requests and
     /// parallel, whether the first row is the whole group, rows. Answer: -1 for a stranger; 0 and the wait in
-    /// ms, -1 for ever, when full; else 1, the candidate, the second, the block, its second, the clock.
+    /// ms, -1 for ever, when full; else 1, the candidate, the bucket, the block, its bucket, the clock.
     private static let reserveText = """
         local member, tokens = ARGV[1], tonumber(ARGV[3])
         if call('HGET', held, 'e|' .. member) ~= ARGV[2] then return { -1 } end
@@ -174,10 +175,10 @@ struct RedisScripts: Sendable {
         end
         if choice then
             local w = rows[choice]
-            take(w, whole, member, second, tokens, 1, 1, w.cost)
+            take(w, whole, member, bucket, tokens, 1, 1, w.cost)
             local bt, br, bp, bs =
                 grant(w, whole, member, tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
-            return { 1, choice - 1, second, bt, br, bp, bs, tonumber(time[1]), micros }
+            return { 1, choice - 1, bucket, bt, br, bp, bs, tonumber(time[1]), micros }
         end
 
         local function opens(w)
@@ -193,12 +194,12 @@ struct RedisScripts: Sendable {
                 return w.tl >= 0 and t + tokens > w.tl or w.rl >= 0 and r >= w.rl
             end
             local old, from
-            while full() and s < second + 1 do
+            while full() and s < bucket + 4 do
                 s = s + 1
-                if not from or s - from >= 8 then
+                if not from or s - from >= 32 then
                     from = s
                     local fields = {}
-                    for i = s, s + 7 do
+                    for i = s, s + 31 do
                         fields[#fields + 1] = 'T|' .. i .. '|' .. w.name
                         fields[#fields + 1] = 'R|' .. i .. '|' .. w.name
                     end
@@ -207,7 +208,7 @@ struct RedisScripts: Sendable {
                 local i = 2 * (s - from) + 1
                 local dt, dr = tonumber(old[i] or 0), tonumber(old[i + 1] or 0)
                 t, r = t - dt, r - dr
-                if dt ~= 0 or dr ~= 0 then wait = math.max(wait, (s + 61) * 1000 - now) end
+                if dt ~= 0 or dr ~= 0 then wait = math.max(wait, (s + 241) * 250 - now) end
             end
             return wait
         end
@@ -225,9 +226,9 @@ struct RedisScripts: Sendable {
 
     /// Arguments: member, epoch, number, purpose, the member's lifetime in ms, whether the first row is the
     /// whole group, the number of entries; the whole row; entries: row, tokens, requests and parallel wanted,
-    /// parallel given back, cooldown in ms, cause, latencies in ns; corrections: entry, second, tokens,
+    /// parallel given back, cooldown in ms, cause, latencies in ns; corrections: entry, bucket, tokens,
     /// requests, cost. Answer: -1 for a stranger; else 1, instances, whether it was known, clock; then for
-    /// each entry tokens, requests, parallel, spent, the block's tokens, requests, parallel and second,
+    /// each entry tokens, requests, parallel, spent, the block's tokens, requests, parallel and bucket,
     /// cooldown in ms, cause, latencies.
     private static let exchangeText = """
         local member, epoch, purpose = ARGV[1], ARGV[2], tonumber(ARGV[4])
@@ -262,8 +263,8 @@ struct RedisScripts: Sendable {
         end
 
         local function correct(w, s, tokens, requests, cost)
-            if w.bl >= 0 then pay(w, math.floor(s / w.bs) == w.period and cost or math.max(0, cost)) end
-            if s <= last then s, tokens, requests = second, math.max(0, tokens), math.max(0, requests) end
+            if w.bl >= 0 then pay(w, math.floor(s / 4 / w.bs) == w.period and cost or math.max(0, cost)) end
+            if s <= last then s, tokens, requests = bucket, math.max(0, tokens), math.max(0, requests) end
             count(w, s, tokens, requests)
         end
 
@@ -305,7 +306,7 @@ struct RedisScripts: Sendable {
                 local mine = tonumber(call('HGET', held, 'p|' .. member .. '|' .. n) or 0)
                 hold(w, whole, member, ARGV[w.at + 3] - mine)
             end
-            local bt, br, bp, bs = 0, 0, 0, second + 1
+            local bt, br, bp, bs = 0, 0, 0, bucket + 4
             if purpose ~= 2 then
                 local a = w.at
                 bt, br, bp, bs =

@@ -96,7 +96,7 @@ final class RedisUsageStore: UsageStore {
                 ? .content(.full(opensAfter: wait < 0 ? nil : .milliseconds(wait))) : nil
         case 1:
             let grant = SharedGrant(
-                candidate: reader.next(), second: reader.next(), block: reader.block(),
+                candidate: reader.next(), bucket: reader.next(), block: reader.block(),
                 clock: reader.clock())
             return reader.isWhole ? .content(.granted(grant)) : nil
         default: return nil
@@ -177,7 +177,7 @@ private final class ReplyReader {
     }
 
     func amount() -> SharedAmount { SharedAmount(tokens: next(), requests: next(), parallel: next()) }
-    func block() -> SharedBlock { SharedBlock(amount: amount(), second: next()) }
+    func block() -> SharedBlock { SharedBlock(amount: amount(), bucket: next()) }
     func clock() -> StoreClock { StoreClock(second: next(), microsecond: next()) }
 
     func cooldown() -> SharedCooldown? {
@@ -218,7 +218,7 @@ extension RedisCommand {
 
     fileprivate mutating func append(_ correction: SharedReport.Correction) {
         append(correction.row)
-        append(correction.second)
+        append(correction.bucket)
         append(correction.tokens)
         append(correction.requests)
         append(correction.cost)

@@ -53,7 +53,7 @@ import Testing
         store.rejoin(anna, number: 2)
         #expect(store.reserve(request(1), of: anna).isFull)
         store.now = .seconds(1_000_061)
-        #expect(store.reserve(request(100), of: anna).grant?.second == 1_000_061)
+        #expect(store.reserve(request(100), of: anna).grant?.bucket == 4 * 1_000_061)
     }
 
     @Test(arguments: StoreKind.allCases) func longIdleTimesLeaveNothingBehind(kind: StoreKind) {
@@ -106,7 +106,7 @@ import Testing
         #expect(store.reserve(request(1, [row]), of: anna).grant != nil)
         #expect(store.reserve(request(1, [row]), of: anna).opensAfter == .seconds(1_000))
         var its = report(2, [row])
-        its.corrections = [.init(row: 0, second: 1_000_000, tokens: 0, requests: 0, cost: -50)]
+        its.corrections = [.init(row: 0, bucket: 4_000_000, tokens: 0, requests: 0, cost: -50)]
         #expect(store.exchange(its, of: anna).content?.entries[0].spent == 10)
         #expect(store.reserve(request(1, [row]), of: anna).grant != nil)
         #expect(store.reserve(request(1, [row]), of: anna).isFull)
@@ -117,13 +117,13 @@ import Testing
 
     // MARK: Settling
 
-    @Test(arguments: StoreKind.allCases) func whatWasNotUsedGoesBackToItsOwnSecond(kind: StoreKind) {
+    @Test(arguments: StoreKind.allCases) func whatWasNotUsedGoesBackToItsOwnBucket(kind: StoreKind) {
         let store = StoreUnderTest(kind)
         store.join(anna)
-        let second = store.reserve(request(100), of: anna).grant!.second
+        let bucket = store.reserve(request(100), of: anna).grant!.bucket
         store.now += .seconds(3)
         var its = report(2)
-        its.corrections = [.init(row: 0, second: second, tokens: -70, requests: 0)]
+        its.corrections = [.init(row: 0, bucket: bucket, tokens: -70, requests: 0)]
         #expect(store.exchange(its, of: anna).content?.entries[0].used.tokens == 30)
         #expect(store.reserve(request(70), of: anna).grant != nil)
         store.now += .seconds(58)
@@ -134,9 +134,9 @@ import Testing
     @Test(arguments: StoreKind.allCases) func aReportThatIsSentTwiceCountsOnce(kind: StoreKind) {
         let store = StoreUnderTest(kind)
         store.join(anna)
-        let second = store.reserve(request(100), of: anna).grant!.second
+        let bucket = store.reserve(request(100), of: anna).grant!.bucket
         var its = report(2)
-        its.corrections = [.init(row: 0, second: second, tokens: -20, requests: 0)]
+        its.corrections = [.init(row: 0, bucket: bucket, tokens: -20, requests: 0)]
         for _ in 0..<3 { #expect(store.exchange(its, of: anna).content?.entries[0].used.tokens == 80) }
         its.number = 3
         #expect(store.exchange(its, of: anna).content?.entries[0].used.tokens == 60)
@@ -145,13 +145,13 @@ import Testing
     @Test(arguments: StoreKind.allCases) func whatComesTooLateCountsNowOrNotAtAll(kind: StoreKind) {
         let store = StoreUnderTest(kind)
         store.join(anna)
-        let second = store.reserve(request(50), of: anna).grant!.second
+        let bucket = store.reserve(request(50), of: anna).grant!.bucket
         store.now += .seconds(70)
         store.rejoin(anna, number: 2)
         var its = report(2)
         its.corrections = [
-            .init(row: 0, second: second, tokens: -50, requests: 0),
-            .init(row: 0, second: second, tokens: 7, requests: 1),
+            .init(row: 0, bucket: bucket, tokens: -50, requests: 0),
+            .init(row: 0, bucket: bucket, tokens: 7, requests: 1),
         ]
         #expect(
             store.exchange(its, of: anna).content?.entries[0].used == SharedAmount(tokens: 7, requests: 1))
@@ -167,12 +167,12 @@ import Testing
         its.entries[0].wanted = SharedAmount(tokens: 900, requests: 10, parallel: 90)
         let entry = store.exchange(its, of: anna).content!.entries[0]
         #expect(entry.block.amount == SharedAmount(tokens: 250, requests: 10, parallel: 10))
-        #expect(entry.block.second == 1_000_001)
-        // The second after the one in which it was granted is over: so long it may have been used.
-        store.now = .seconds(1_000_061)
+        #expect(entry.block.bucket == 4_000_004)
+        // A second after the bucket in which it was granted is over: so long it may have been used.
+        store.now = .seconds(1_000_061) + .milliseconds(249)
         store.rejoin(anna, number: 3)
         #expect(store.exchange(report(3), of: anna).content?.entries[0].used.tokens == 250)
-        store.now = .seconds(1_000_062)
+        store.now += .milliseconds(1)
         #expect(store.exchange(report(4), of: anna).content?.entries[0].used.tokens == 0)
     }
 
@@ -182,7 +182,7 @@ import Testing
         var ask = request(10)
         ask.block = SharedAmount(tokens: 30, requests: 3)
         let grant = store.reserve(ask, of: anna).grant
-        #expect(grant?.block == SharedBlock(amount: SharedAmount(tokens: 30, requests: 3), second: 1_000_001))
+        #expect(grant?.block == SharedBlock(amount: SharedAmount(tokens: 30, requests: 3), bucket: 4_000_004))
         #expect(store.exchange(report(2), of: anna).content?.entries[0].used.tokens == 40)
     }
 
@@ -240,7 +240,7 @@ import Testing
         let block = store.reserve(ask, of: anna).grant!.block
         var its = report(2, [row])
         its.purpose = .leaves
-        its.corrections = [.init(row: 0, second: block.second, tokens: -20, requests: -2)]
+        its.corrections = [.init(row: 0, bucket: block.bucket, tokens: -20, requests: -2)]
         #expect(store.exchange(its, of: anna).content != nil)
         let news = store.exchange(report(2, [row]), of: bert).content!
         #expect(news.members == 1)
@@ -314,7 +314,7 @@ import Testing
             }
             let name = ["anna", "bert", "carl"][below(3)]
             let member = StoreMember(name: name, epoch: epochs[name]!)
-            let second = Int(stores[0].now.components.seconds)
+            let bucket = Int(stores[0].now / StoreClock.bucketLength)
             let wanted = SharedAmount(
                 tokens: below(100), requests: below(9), parallel: below(4))
             if below(2) == 0 {
@@ -337,10 +337,10 @@ import Testing
                     its.entries[index].wanted = wanted
                     its.entries[index].parallel = below(3)
                     its.entries[index].latency.perToken = Double(below(4)) * 0.004
-                    let lag = below(90)
+                    let lag = below(360)
                     its.corrections.append(
                         .init(
-                            row: index, second: second - lag, tokens: below(9) - 4,
+                            row: index, bucket: bucket - lag, tokens: below(9) - 4,
                             requests: below(3) - 1, cost: below(9) - 4))
                 }
                 if below(30) == 0 {
