@@ -75,10 +75,14 @@ final class RedisSocket {
         watch?.update(.read)
     }
 
+    /// What is not sent by now never is: a command that was given up is not performed when the network is
+    /// back.
     func close() {
         guard let watch else { return }
         self.watch = nil
         watch.close()
+        var drops = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &drops, socklen_t(MemoryLayout<linger>.size))
         Glibc.close(descriptor)
     }
 
