@@ -128,7 +128,8 @@ extension InProcessUsageStore.Group {
             return news
         }
         let news = SharedNews(
-            members: members.count, wasKnown: known != nil, clock: StoreClock(now), entries: entries)
+            members: members.count, wasKnown: (known?.number ?? 0) > 0, clock: StoreClock(now),
+            entries: entries)
         if report.purpose == .leaves { free(member.name) }
         return .content(news)
     }

@@ -306,7 +306,8 @@ public struct SharedNews: Sendable {
 
     /// How many instances share the model group.
     public var members: Int
-    /// Whether the store knew the member already; false after a join where all was lost, or never was.
+    /// Whether the member has reported since the store began; false after a join where all was lost, or never
+    /// was. An earlier join does not count: its answer may have been lost, and the rest not told again.
     public var wasKnown: Bool
     public var clock: StoreClock
     public var entries: [Entry]

@@ -233,6 +233,7 @@ struct RedisScripts: Sendable {
     private static let exchangeText = """
         local member, epoch, purpose = ARGV[1], ARGV[2], tonumber(ARGV[4])
         local known = call('HGET', held, 'e|' .. member)
+        local hasReported = call('HGET', held, 'n|' .. member)
         if purpose == 0 and known ~= epoch or purpose == 2 and not known then return { -1 } end
         if purpose == 1 then call('HSET', held, 'e|' .. member, epoch) end
         call('ZADD', members, now, member)
@@ -299,7 +300,7 @@ struct RedisScripts: Sendable {
             end
         end
 
-        local answer = { 1, call('ZCARD', members), known and 1 or 0, tonumber(time[1]), micros }
+        local answer = { 1, call('ZCARD', members), hasReported and 1 or 0, tonumber(time[1]), micros }
         for _, w in ipairs(entries) do
             local n = w.name
             if purpose == 1 then

@@ -24,6 +24,15 @@ import Testing
         #expect(store.reserve(request(10), of: later).grant != nil)
     }
 
+    @Test(arguments: StoreKind.allCases) func aJoinWhoseAnswerWasLostLeavesTheStoreIgnorant(kind: StoreKind) {
+        let store = StoreUnderTest(kind)
+        store.join(anna, number: 0)
+        let later = StoreMember(name: "anna", epoch: 2)
+        #expect(store.join(later, number: 0).wasKnown == false)
+        _ = store.exchange(report(1), of: later)
+        #expect(store.join(StoreMember(name: "anna", epoch: 3), number: 0).wasKnown)
+    }
+
     @Test(arguments: StoreKind.allCases) func tokensAreNeverMoreThanTheLimit(kind: StoreKind) {
         let store = StoreUnderTest(kind)
         store.join(anna)
