@@ -42,9 +42,14 @@ class Redis(programs.Program):
         super().stop()
 
     def command(self, *words):
-        return subprocess.run(
-            ["redis-cli", "-p", str(self.port), *words], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        return asked(self.port, *words)
+
+
+def asked(port, *words):
+    """What the server at a port answers to a command."""
+    return subprocess.run(
+        ["redis-cli", "-p", str(port), *words], capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()
 
 
 def free_port():
@@ -135,12 +140,12 @@ class Link:
         self.close()
 
 
-def instance(models, port, mode, **settings):
-    """A router that shares its limits over the Redis at a port."""
+def instance(models, redis, mode, **settings):
+    """A router that shares its limits over the Redis at a port, or that keys of `router_settings` name."""
+    if isinstance(redis, int):
+        redis = {"redis_host": "127.0.0.1", "redis_port": redis}
     settings = {"mode": mode, **settings}
-    return programs.Junction(
-        models, {"redis_host": "127.0.0.1", "redis_port": port, "num_retries": 0}, {"shared_usage": settings}
-    )
+    return programs.Junction(models, {**redis, "num_retries": 0}, {"shared_usage": settings})
 
 
 Call = collections.namedtuple("Call", "begun ended deployment tokens status details")
