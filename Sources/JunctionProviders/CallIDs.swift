@@ -7,7 +7,8 @@ enum CallIDRule {
     case any
     /// Nine letters and digits: Mistral's "must be a-z, A-Z, 0-9, with a length of 9".
     case nine
-    /// Up to 64 letters, digits, `_` and `-`: Anthropic's `^[a-zA-Z0-9_-]+$`, Bedrock's `ToolUseId`.
+    /// Up to 64 letters, digits, `_` and `-`: Anthropic's `^[a-zA-Z0-9_-]+$`, and the length of Bedrock's
+    /// `ToolUseId`. That may have `.` and `:` too, but Claude stands behind Bedrock with its own rule.
     case word
 
     fileprivate func allows(_ id: JSONText) -> Bool {
