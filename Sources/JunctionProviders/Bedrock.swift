@@ -1,6 +1,7 @@
 // Amazon Bedrock's Converse API, and its InvokeModel for embeddings. Sources:
 // docs.aws.amazon.com/bedrock/latest/APIReference, botocore's bedrock-runtime model. Bodies in
 // BedrockRequest.swift and BedrockAnswer.swift. Requests without a key are signed by whoever sends them.
+import Glibc
 
 /// - Parameter model: a model's id, an inference profile's, or the ARN of either: one segment of the path.
 func bedrockURL(base: String, model: String, operation: String) -> String {
@@ -47,4 +48,18 @@ private func isRegion(_ text: Substring) -> Bool {
     return parts.count >= 3 && parts[0].count == 2 && parts.last?.count == 1
         && parts.last?.first?.isNumber ?? false
         && parts.dropLast().allSatisfy { part in !part.isEmpty && part.allSatisfy { $0.isLowercase } }
+}
+
+extension String {
+    /// Whether the part is in it, byte by byte: `contains` takes microseconds, and bodies are written in two.
+    func has(_ part: StaticString) -> Bool {
+        var text = self
+        return text.withUTF8 { bytes in
+            let count = part.utf8CodeUnitCount
+            return bytes.count >= count
+                && (0...bytes.count - count).contains {
+                    memcmp(bytes.baseAddress! + $0, part.utf8Start, count) == 0
+                }
+        }
+    }
 }

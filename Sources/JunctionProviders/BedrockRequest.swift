@@ -318,7 +318,7 @@ extension BodyWriter {
     ) throws(Failure) {
         let effort = completion.reasoningEffort
         if effort.isEmpty || effort == "none" { return }
-        if model.contains("claude") {
+        if model.has("claude") {
             switch try claudeThinking(completion, model: model) {
             case .off: break
             case .budget(let tokens):
@@ -334,12 +334,12 @@ extension BodyWriter {
                 writer.raw(effort)
                 writer.raw(#""}"#)
             }
-        } else if model.contains("nova-2") {
+        } else if model.has("nova-2") {
             inner("reasoningConfig")
             writer.raw(#"{"type":"enabled","maxReasoningEffort":"#)
             writer.string(effort)
             writer.raw("}")
-        } else if model.contains("gpt-oss") {
+        } else if model.has("gpt-oss") {
             inner("reasoning_effort")
             writer.string(effort)
         } else {

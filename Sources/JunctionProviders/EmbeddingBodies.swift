@@ -52,8 +52,8 @@ extension BodyWriter {
     func writeBedrock(
         _ embedding: JunctionV1.Embedding.View, model: String, options: BodyOptions
     ) throws(Failure) {
-        if model.contains("cohere.embed") { return try writeCohereTexts(embedding, options: options) }
-        guard model.contains("amazon.titan-embed-text") else {
+        if model.has("cohere.embed") { return try writeCohereTexts(embedding, options: options) }
+        guard model.has("amazon.titan-embed-text") else {
             throw wrong(
                 "embedding", "is for another model: of Bedrock's, only Titan's and Cohere's are known")
         }

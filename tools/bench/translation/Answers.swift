@@ -59,23 +59,35 @@ func stream(_ adapter: Adapter) -> [[UInt8]] {
             event("[DONE]"),
         ]
     case .anthropic:
+        let block = #"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#
         let start = #"{"id":"msg_01","type":"message","role":"assistant","model":"m","content":[]}"#
-        return [event(#"{"type":"message_start","message":\#(start)}"#, "message_start")]
+        return [
+            event(#"{"type":"message_start","message":\#(start)}"#, "message_start"),
+            event(block, "content_block_start"),
+        ]
             + pieces.map {
                 event(
                     #"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":\#($0)}}"#,
                     "content_block_delta")
             } + [
+                event(#"{"type":"content_block_stop","index":0}"#, "content_block_stop"),
                 event(
                     #"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":12}}"#,
                     "message_delta"), event(#"{"type":"message_stop"}"#, "message_stop"),
             ]
     case .cohere:
-        return [event(#"{"type":"message-start","id":"c1","delta":{"message":{"role":"assistant"}}}"#)]
+        let start = #""delta":{"message":{"content":{"type":"text","text":""}}}"#
+        return [
+            event(#"{"type":"message-start","id":"c1","delta":{"message":{"role":"assistant"}}}"#),
+            event(#"{"type":"content-start","index":0,\#(start)}"#),
+        ]
             + pieces.map {
                 event(
                     #"{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":\#($0)}}}}"#)
-            } + [event(#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#)]
+            } + [
+                event(#"{"type":"content-end","index":0}"#),
+                event(#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#),
+            ]
     case .gemini:
         let usage = #""usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":12,"totalTokenCount":21}"#
         return pieces.map { piece in
@@ -96,6 +108,31 @@ func stream(_ adapter: Adapter) -> [[UInt8]] {
                 frame("metadata", #"{"usage":{"inputTokens":9,"outputTokens":12,"totalTokens":21}}"#),
             ]
     }
+}
+
+/// As many texts are embedded, into vectors so long that the answer has 4 KB.
+let vectorCount = 4
+let vectorLength = 64
+
+/// The answer that holds the vectors.
+func embeddingAnswer(_ adapter: Adapter) -> [UInt8] {
+    let vector = "[" + (0..<vectorLength).map { "-0.0\(12_345_678 + $0 * 997)" }.joined(separator: ",") + "]"
+    func array(_ element: (Int) -> String) -> String {
+        "[" + (0..<vectorCount).map(element).joined(separator: ",") + "]"
+    }
+    let body =
+        switch adapter {
+        case .openAI, .azure:
+            #"{"object":"list","data":"#
+                + array { #"{"object":"embedding","index":\#($0),"embedding":\#(vector)}"# }
+                + #","model":"m","usage":{"prompt_tokens":9,"total_tokens":9}}"#
+        case .cohere, .bedrock:
+            #"{"id":"e1","embeddings":{"float":\#(array { _ in vector })},"texts":[],"#
+                + #""meta":{"billed_units":{"input_tokens":9}},"response_type":"embeddings_by_type"}"#
+        case .gemini: #"{"embeddings":\#(array { _ in #"{"values":\#(vector)}"# })}"#
+        case .anthropic: ""
+        }
+    return Array(body.utf8)
 }
 
 private func event(_ data: String, _ name: String? = nil) -> [UInt8] {
