@@ -3,7 +3,7 @@
 
 extension OpenAIQuirks {
     /// Takes `system` at every API version, `developer` only at some.
-    static let azure: OpenAIQuirks = [.newMaxTokens]
+    static let azure: OpenAIQuirks = [.newMaxTokens, .refusals]
 }
 
 /// Asked of a base without `/v1` where the configuration names none: the last one that is not a preview.

@@ -24,6 +24,18 @@ public struct OpenAIQuirks: OptionSet, Sendable, Hashable {
     public static let outputDimension = OpenAIQuirks(rawValue: 1 << 7)
     /// Takes no id of a tool call but nine letters and digits.
     public static let nineLetterCallIDs = OpenAIQuirks(rawValue: 1 << 8)
+    /// Has the message's member `refusal`; elsewhere a refusal is sent as what the assistant said.
+    public static let refusals = OpenAIQuirks(rawValue: 1 << 9)
+    /// Refuses the `name` of whoever speaks.
+    public static let noNames = OpenAIQuirks(rawValue: 1 << 10)
+    /// Refuses it but for users.
+    public static let namesOfUsers = OpenAIQuirks(rawValue: 1 << 11)
+    /// Takes content in parts only where there are images among them.
+    public static let textsAsOne = OpenAIQuirks(rawValue: 1 << 12)
+    /// Refuses that a function be `strict`.
+    public static let noStrictFunctions = OpenAIQuirks(rawValue: 1 << 13)
+    /// Its models' names are paths; LiteLLM's users give the last part alone.
+    public static let modelPaths = OpenAIQuirks(rawValue: 1 << 14)
 
     /// Goes on with an assistant's message that is the last one (Groq, "assistant message prefilling").
     public static let continuesPlainly = OpenAIQuirks(rawValue: 1 << 16)
@@ -36,11 +48,14 @@ public struct OpenAIQuirks: OptionSet, Sendable, Hashable {
     /// Its answer begins with what it goes on with (Mistral).
     public static let repeatsPrefix = OpenAIQuirks(rawValue: 1 << 20)
 
-    static let openAI: OpenAIQuirks = [.developerRole, .newMaxTokens]
+    static let openAI: OpenAIQuirks = [.developerRole, .newMaxTokens, .refusals]
     static let mistral: OpenAIQuirks = [
-        .noStreamOptions, .randomSeed, .toolChoiceAny, .outputDimension, .nineLetterCallIDs, .continuesPrefix,
-        .repeatsPrefix,
+        .noStreamOptions, .randomSeed, .toolChoiceAny, .outputDimension, .nineLetterCallIDs, .noNames,
+        .continuesPrefix, .repeatsPrefix,
     ]
+    static let deepSeek: OpenAIQuirks = [.textsAsOne, .continuesPrefix, .continuesInBeta]
+    static let fireworks: OpenAIQuirks = [.toolChoiceAny, .noStrictFunctions, .modelPaths]
+    static let xAI: OpenAIQuirks = [.namesOfUsers, .noStrictFunctions]
 }
 
 /// - Parameter endpoint: `chat/completions` or `embeddings`.
@@ -71,4 +86,11 @@ func openAIHeaders(key: String?, organization: String?) -> [(name: String, value
     if let key { headers.append((name: "authorization", value: "Bearer \(key)")) }
     if let organization { headers.append((name: "openai-organization", value: organization)) }
     return headers
+}
+
+/// A model's whole name: `accounts/fireworks/models/NAME` (Fireworks) for NAME alone.
+func pathOfModel(_ model: String) -> String {
+    if model.hasPrefix("accounts/") || model.utf8.contains(UInt8(ascii: "#")) { return model }
+    let isPart = model.hasPrefix("models/") || model.hasPrefix("routers/")
+    return "accounts/fireworks/" + (isPart ? "" : "models/") + model
 }

@@ -12,7 +12,7 @@ extension BodyWriter {
         options: BodyOptions
     ) throws(Failure) {
         member("model")
-        writer.string(model)
+        writer.string(quirks.contains(.modelPaths) ? pathOfModel(model) : model)
         member("messages")
         try writeMessages(completion, quirks)
         if isStreaming {
@@ -53,9 +53,10 @@ extension BodyWriter {
             case .unspecified, .unrecognized:
                 throw wrong("completion.messages[\(index)].role", "is not one that providers have")
             }
-            try writeContent(message, index)
-            write("name", message.name)
-            write("refusal", message.refusal)
+            try writeContent(message, index, quirks)
+            let isNamed = quirks.contains(.namesOfUsers) ? message.role == .user : !quirks.contains(.noNames)
+            if isNamed { write("name", message.name) }
+            if quirks.contains(.refusals) { write("refusal", message.refusal) }
             let rule: CallIDRule = quirks.contains(.nineLetterCallIDs) ? .nine : .any
             writeAnsweredCall(message.toolCallId, rule)
             writeToolCalls(message.toolCalls, rule)
@@ -70,18 +71,38 @@ extension BodyWriter {
         writer.raw(completion.messages.isEmpty ? "[]" : "]")
     }
 
-    private func writeContent(_ message: JunctionV1.Message.View, _ index: Int) throws(Failure) {
+    private func writeContent(
+        _ message: JunctionV1.Message.View, _ index: Int, _ quirks: OpenAIQuirks
+    ) throws(Failure) {
         writer.raw(#","content":"#)
         if message.parts.isEmpty {
-            let standsAlone = message.toolCalls.isEmpty && message.refusal.isEmpty
-            if message.content.isEmpty && !standsAlone {
+            let refuses = message.content.isEmpty && !message.refusal.isEmpty
+            if refuses && !quirks.contains(.refusals) {
+                writer.string(message.refusal)
+            } else if message.content.isEmpty && (refuses || !message.toolCalls.isEmpty) {
                 writer.raw("null")
             } else {
                 writer.string(message.content)
             }
             return
         }
+        if quirks.contains(.textsAsOne), writeAsOne(message.parts) { return }
         try writeParts(message.parts, index)
+    }
+
+    /// One text of all parts; nothing, and false, where one is no text.
+    private func writeAsOne(_ parts: Repeated<JunctionV1.ContentPart.View>) -> Bool {
+        let start = writer.count
+        writer.raw(#"""#)
+        for part in parts {
+            guard case .text(let text) = part.part else {
+                writer.removeAll(from: start)
+                return false
+            }
+            writer.escaped(text)
+        }
+        writer.raw(#"""#)
+        return true
     }
 
     /// An array of parts, of the message at `index`.
@@ -191,7 +212,7 @@ extension BodyWriter {
             member("tools")
             for (index, tool) in completion.tools.enumerated() {
                 writer.raw(index == 0 ? "[" : ",")
-                try writeTool(tool, index)
+                try writeTool(tool, index, quirks)
             }
             writer.raw("]")
         }
@@ -215,7 +236,9 @@ extension BodyWriter {
         }
     }
 
-    private func writeTool(_ tool: JunctionV1.Tool.View, _ index: Int) throws(Failure) {
+    private func writeTool(_ tool: JunctionV1.Tool.View, _ index: Int, _ quirks: OpenAIQuirks)
+        throws(Failure)
+    {
         guard let function = tool.function else {
             throw wrong("completion.tools[\(index)].function", "is not set")
         }
@@ -226,7 +249,7 @@ extension BodyWriter {
             writer.raw(#","parameters":"#)
             try writeObject(function.parametersJson, "completion.tools[\(index)].function.parameters_json")
         }
-        write("strict", function.strict)
+        if !quirks.contains(.noStrictFunctions) { write("strict", function.strict) }
         writer.raw("}}")
     }
 

@@ -1,6 +1,6 @@
 // What the header fields of an answer say about the provider's limits, and about when to come again.
-// Sources: platform.openai.com/docs/guides/rate-limits, docs.anthropic.com/en/api/rate-limits, RFC 9110
-// sections 5.6.7 and 10.2.3, RFC 3339.
+// Sources: platform.openai.com/docs/guides/rate-limits, docs.anthropic.com/en/api/rate-limits,
+// openrouter.ai/docs/api-reference/limits, RFC 9110 sections 5.6.7 and 10.2.3, RFC 3339.
 import JunctionRouting
 
 /// What an answer's header fields say.
@@ -13,6 +13,10 @@ struct AnswerHeaders {
     private var retryAfterMilliseconds: Duration?
     private var retryDate: Duration?
     private var date: Duration?
+    /// Of a limit that is not said to be of requests or of tokens (OpenRouter): whether all of it is used,
+    /// and when it is whole again, since 1970.
+    private var isUsedUp = false
+    private var resetDate: Duration?
     /// What Amazon calls the error.
     private(set) var errorType: String?
 
@@ -32,6 +36,7 @@ struct AnswerHeaders {
         if let retryAfterMilliseconds { return retryAfterMilliseconds }
         if let retryAfter { return retryAfter }
         if let retryDate, let date { return max(.zero, retryDate - date) }
+        if isUsedUp, let resetDate, let date { return max(.zero, resetDate - date) }
         let rateLimits = rateLimits
         return [rateLimits.requests, rateLimits.tokens].filter { $0.remaining == 0 }.compactMap(\.reset)
             .filter { $0 > .zero }.max()
@@ -46,6 +51,8 @@ struct AnswerHeaders {
         case 14 where equal(name, "retry-after-ms"):
             retryAfterMilliseconds = duration(value).map { $0 / 1000 }
         case 16 where equal(name, "x-amzn-errortype"): errorType = text(value)
+        case 17 where equal(name, "x-ratelimit-reset"): resetDate = whole(value).flatMap(timeSince1970)
+        case 21 where equal(name, "x-ratelimit-remaining"): isUsedUp = whole(value) == 0
         case 24 where equal(name, "x-ratelimit-limit-tokens"): limits.tokens.limit = limit(value)
         case 24 where equal(name, "x-ratelimit-reset-tokens"): limits.tokens.reset = duration(value)
         case 26 where equal(name, "x-ratelimit-limit-requests"): limits.requests.limit = limit(value)
@@ -172,6 +179,12 @@ private func secondsSince1970(timestamp text: Span<UInt8>) -> Duration? {
     else { return nil }
     return .seconds(
         daysSince1970(year: year, month: month, day: day) * 86400 + hour * 3600 + minute * 60 + second)
+}
+
+/// The time of a number of milliseconds or seconds since 1970; nil for one that is of neither.
+private func timeSince1970(_ count: Int) -> Duration? {
+    if count >= 1_000_000_000_000 { return .milliseconds(count) }
+    return count >= 1_000_000_000 ? .seconds(count) : nil
 }
 
 private func monthEquals(_ text: Span<UInt8>, _ month: Int) -> Bool {

@@ -33,12 +33,12 @@ public enum Registry {
         .init("groq", .openAI(.continuesPlainly), "https://api.groq.com/openai/v1", key: "GROQ_API_KEY"),
         .init("together_ai", .openAI([]), "https://api.together.xyz/v1", key: "TOGETHERAI_API_KEY"),
         .init(
-            "deepseek", .openAI([.continuesPrefix, .continuesInBeta]), "https://api.deepseek.com/v1",
-            key: "DEEPSEEK_API_KEY"),
+            "deepseek", .openAI(.deepSeek), "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY"),
         .init("openrouter", .openAI([]), "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY"),
         .init(
-            "fireworks_ai", .openAI([]), "https://api.fireworks.ai/inference/v1", key: "FIREWORKS_AI_API_KEY"),
-        .init("xai", .openAI([]), "https://api.x.ai/v1", key: "XAI_API_KEY"),
+            "fireworks_ai", .openAI(.fireworks), "https://api.fireworks.ai/inference/v1",
+            key: "FIREWORKS_AI_API_KEY"),
+        .init("xai", .openAI(.xAI), "https://api.x.ai/v1", key: "XAI_API_KEY"),
         .init("perplexity", .openAI(.noDoneMarker), "https://api.perplexity.ai", key: "PERPLEXITYAI_API_KEY"),
         .init("hyperbolic", .openAI([]), "https://api.hyperbolic.xyz/v1", key: "HYPERBOLIC_API_KEY"),
         .init("cohere", .cohere, "https://api.cohere.com", key: "COHERE_API_KEY"),

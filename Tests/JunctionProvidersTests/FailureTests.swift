@@ -134,6 +134,25 @@ struct FailureTests {
                     ("x-ratelimit-reset-requests", "12ms"),
                 ], .seconds(360)
             ),
+            (
+                [
+                    ("Date", "Thu, 06 Mar 2025 23:59:30 GMT"), ("X-RateLimit-Remaining", "0"),
+                    ("X-RateLimit-Reset", "1741305600000"),
+                ], .seconds(30)
+            ),
+            (
+                [
+                    ("Date", "Thu, 06 Mar 2025 23:59:30 GMT"), ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "1741305575"),
+                ], .seconds(5)
+            ),
+            (
+                [
+                    ("Date", "Thu, 06 Mar 2025 23:59:30 GMT"), ("x-ratelimit-remaining", "3"),
+                    ("x-ratelimit-reset", "1741305600000"),
+                ], nil
+            ),
+            ([("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1741305600000")], nil),
         ] as [([(String, String)], Duration?)])
     func saysWhenToComeAgain(fields: [(String, String)], wait: Duration?) {
         #expect(failure(status: 429, "{}", fields: fields)?.retryAfter == wait)

@@ -98,6 +98,18 @@ struct RequestTests {
             try body(asking { $0.maxTokens = 5 }, model: model, adapter: adapter).contains("\"\(member)\":5"))
     }
 
+    @Test(arguments: [
+        ("gpt-oss-20b", "accounts/fireworks/models/gpt-oss-20b"),
+        ("models/gpt-oss-20b", "accounts/fireworks/models/gpt-oss-20b"),
+        ("routers/auto", "accounts/fireworks/routers/auto"),
+        ("accounts/me/models/own", "accounts/me/models/own"),
+        ("own#accounts/me/deployments/d1", "own#accounts/me/deployments/d1"),
+    ])
+    func aModelAtFireworksIsAPath(model: String, path: String) throws {
+        #expect(try body(asking(), model: model, adapter: .openAI(.fireworks)).contains("\"\(path)\""))
+        #expect(try body(asking(), model: model).contains("\"\(model)\""))
+    }
+
     /// Any text comes out of the JSON as it went in.
     @Test func writesAnyText() throws {
         let seed = UInt64.random(in: 0...UInt64.max)

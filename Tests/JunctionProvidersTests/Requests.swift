@@ -206,6 +206,19 @@ let requests: [String: JunctionV1.Completion] = [
         ]
         $0.messages[1].name = "ada"
     },
+    "names": asking {
+        $0.messages = [
+            JunctionV1.Message(.system, "Be brief."),
+            JunctionV1.Message(.user, parts: [.text("May I? "), .text("Do \"tell\".")]),
+            JunctionV1.Message(.assistant), JunctionV1.Message(.user, "Why?"),
+        ]
+        $0.messages[0].name = "rules"
+        $0.messages[1].name = "ada"
+        $0.messages[2].name = "bot"
+        $0.messages[2].refusal = "I cannot."
+        $0.tools = [JunctionV1.Tool("now", strict: true)]
+        $0.toolChoice = JunctionV1.ToolChoice(.required)
+    },
     "tools": asking("Weather in Paris and Rome?") {
         $0.tools = [weather, JunctionV1.Tool("now", strict: true)]
         $0.toolChoice = JunctionV1.ToolChoice(.required)
