@@ -102,7 +102,7 @@ public final class AnswerReader {
     /// Bytes of the body.
     public func append(_ bytes: Span<UInt8>) {
         bytes.withUnsafeBytes { bytes in
-            if state == .waiting { settle(bytes) }
+            let bytes = state == .waiting ? settle(bytes) : bytes
             switch state {
             case .waiting, .over: break
             case .events: events.append(bytes)
@@ -126,17 +126,20 @@ public final class AnswerReader {
 
     /// Decides what the body is. Its first byte is a better witness than its content type: providers answer a
     /// stream's request with a JSON text, and proxies with a page.
-    private func settle(_ bytes: UnsafeRawBufferPointer) {
+    ///
+    /// - Returns: what is to be read. White space before the first byte is not, however the network cuts it.
+    private func settle(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         if !isStreaming || !isSuccess {
             state = .whole
-            return
+            return bytes
         }
-        let first = bytes.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0a && $0 != 0x0d }
-        switch first {
-        case nil: break
+        let first = bytes.firstIndex { $0 != 0x20 && $0 != 0x09 && $0 != 0x0a && $0 != 0x0d }
+        guard let first else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        switch bytes[first] {
         case UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "<"): state = .whole
         default: state = adapter == .bedrock ? .frames : .events
         }
+        return UnsafeRawBufferPointer(rebasing: bytes[first...])
     }
 
     /// The next thing that the bytes so far say. Its views live in `arena`.

@@ -62,6 +62,19 @@ struct AnswerTests {
         #expect(said == "delta\n  choices\n    content: \"a\"\nfinished\n")
     }
 
+    /// Some send it so that the connection is not taken for dead.
+    @Test(arguments: [" ", "\n", "\r\n\t ", "\n\n  \n"])
+    func whiteSpaceBeforeAStreamIsNothing(space: String) {
+        let stream = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n"
+        let said = read([Array(stream.utf8)], isStreaming: true)
+        #expect(said.contains("finished"))
+        let bytes = Array((space + stream).utf8)
+        for place in 0...bytes.count {
+            #expect(read([Array(bytes[..<place]), Array(bytes[place...])], isStreaming: true) == said)
+        }
+        #expect(read(bytes.map { [$0] }, isStreaming: true) == said)
+    }
+
     @Test func whatComesBehindTheEndIsNotRead() {
         let chunk = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n"
         #expect(read(chunk + "data: [DONE]\n\n" + chunk, isStreaming: true).hasSuffix("finished\n"))
