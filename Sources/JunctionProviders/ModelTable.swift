@@ -1,5 +1,7 @@
 // What the providers' models cost and how much they read, as data. US dollars a million tokens, as of
-// 2026-11-25. The numbers are the providers' list prices for their standard tier, which they publish at:
+// 2026-11-25: the standard tier's list prices as LiteLLM's table of version 1.110.2 has them, from which
+// these lines were taken over; Tests/EndToEnd/test_prices.py compares the two row by row where LiteLLM is
+// installed. The providers themselves publish their prices at:
 //
 //     openai.com/api/pricing                        docs.claude.com/en/docs/about-claude/pricing
 //     azure.microsoft.com/pricing (Azure OpenAI)    ai.google.dev/gemini-api/docs/pricing
@@ -9,8 +11,10 @@
 //     together.ai/pricing                           fireworks.ai/pricing
 //     docs.hyperbolic.xyz                           aws.amazon.com/bedrock/pricing
 //
-// Taken over from the table of LiteLLM 1.110.2; Tests/EndToEnd/test_prices.py compares the two. A
-// configuration ranks above the table: providers change prices, and accounts have their own.
+// Of these, stored copies of Anthropic's (Fable, Mythos, Opus 4.5 to 5, Sonnet 4.5 and 4.6, Haiku 4.5) and of
+// DeepSeek's (whose prices here are those of peak hours, twice the other hours') were compared, and agreed;
+// the others were not. A configuration ranks above the table: providers change prices, and accounts have
+// their own.
 
 enum ModelTable {
     /// A line a model, under a line that says what the models make and whose they are:
