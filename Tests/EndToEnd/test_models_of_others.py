@@ -19,9 +19,11 @@ FOLDER = programs.ROOT / "Tests/JunctionProvidersTests/Goldens"
 # Newer versions of the package leave these to older ones; older models take them.
 KNOWN_ELSEWHERE = {"temperature", "top_p", "top_k"}
 # They show what is not as documented: members by `extra_parameters_json` that no provider has; a choice
-# without a message; a chunk of the content filter; a whole answer in a stream's stead.
+# without a message; a chunk of the content filter; a finish reason to come; a chunk that is cut; a whole answer
+# in a stream's stead.
 ODD = {
     *("anthropic-schema", "azure-filtered", "azure-stream"),
+    *("openai-schema", "openai-zeros", "openai-stream-cut"),
     *("anthropic-stream-unasked", "bedrock-stream-unasked"),
 }
 
@@ -72,14 +74,17 @@ def test_anthropic(name):
         anthropic.Message.model_validate_json(body)
 
 
-@pytest.mark.parametrize("name", goldens("azure"))
-def test_azure(name):
+@pytest.mark.parametrize("name", [*goldens("azure"), *goldens("openai")])
+def test_openai_and_azure(name):
     request, status, body, is_stream = parts(name)
-    model = chat.completion_create_params.CompletionCreateParamsNonStreaming
-    assert set(request) <= set(typing.get_type_hints(model)) | {"stream_options"}
+    params = chat.completion_create_params
+    model = params.CompletionCreateParamsStreaming if is_stream else params.CompletionCreateParamsNonStreaming
+    assert set(request) <= set(typing.get_type_hints(model))
+    pydantic.TypeAdapter(model).validate_python(request)
     if status == 200 and is_stream:
         for chunk in objects(body):
-            chat.ChatCompletionChunk.model_validate(chunk)
+            if "error" not in chunk:
+                chat.ChatCompletionChunk.model_validate(chunk)
     elif status == 200:
         chat.ChatCompletion.model_validate_json(body)
 
@@ -87,7 +92,7 @@ def test_azure(name):
 @pytest.mark.parametrize("name", goldens("cohere"))
 def test_cohere(name):
     models = pytest.importorskip("cohere.types", reason="tools/setup installs it")
-    request, _, _, _ = parts(name)
+    request, status, body, is_stream = parts(name)
     for message in request["messages"]:
         pydantic.TypeAdapter(models.ChatMessageV2).validate_python(message)
     for tool in request.get("tools", []):
@@ -96,6 +101,14 @@ def test_cohere(name):
         pydantic.TypeAdapter(models.ResponseFormatV2).validate_python(request["response_format"])
     if "thinking" in request:
         models.Thinking.model_validate(request["thinking"])
+    if status != 200:
+        return
+    v2 = pytest.importorskip("cohere.v2.types")
+    if is_stream:
+        for event in objects(body):
+            pydantic.TypeAdapter(v2.V2ChatStreamResponse).validate_python(event)
+    else:
+        v2.V2ChatResponse.model_validate_json(body)
 
 
 @pytest.mark.parametrize("name", goldens("gemini"))

@@ -88,7 +88,7 @@ private let fields: [StaticString] = [
     "x-ratelimit-limit-requests", "x-ratelimit-reset-requests", "x-ratelimit-remaining-tokens",
     "x-ratelimit-remaining-requests", "anthropic-ratelimit-tokens-reset",
     "anthropic-ratelimit-requests-reset",
-    "anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "retry-after",
+    "anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "x-ratelimit-reset",
     "anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining",
 ]
 
