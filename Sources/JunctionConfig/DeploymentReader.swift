@@ -169,12 +169,16 @@ struct DeploymentReader {
     ) -> Secret? {
         if let key = params.secret("api_key") { return key }
         let provider = deployment.provider
-        guard let variable = provider.keyVariable, let base, !deployment.hasAuthorization,
+        let variables = provider.keyVariables
+        func isSet(_ variable: String) -> Bool {
+            environment[variable].map { !$0.isEmpty && !hasControlCharacter($0) } ?? false
+        }
+        guard let variable = variables.first(where: isSet) ?? variables.first, let base,
+            !deployment.hasAuthorization,
             !report.speaks(of: "\(params.place.path).api_key")
         else { return nil }
         let source = SectionReader.environmentPrefix + variable
-        let isSet = environment[variable].map { !$0.isEmpty && !hasControlCharacter($0) } ?? false
-        switch (base == provider.defaultBase ?? base, isSet) {
+        switch (base == provider.defaultBase ?? base, isSet(variable)) {
         case (true, true):
             return Secret(environment[variable]!, source: source)
         case (true, false):

@@ -8,19 +8,24 @@ public struct ProviderSpec: Sendable, Hashable {
     public let adapter: Adapter
     /// The base URL where the configuration gives none; nil: it must give one.
     public let defaultBase: String?
-    /// The environment variable that holds the key where the configuration gives none; nil: no key is needed.
-    public let keyVariable: String?
+    /// The environment variables of which the first that is set holds the key where the configuration gives
+    /// none; none: no key is needed.
+    public let keyVariables: [String]
 
-    init(_ name: String, _ adapter: Adapter, _ defaultBase: String?, key keyVariable: String?) {
+    init(_ name: String, _ adapter: Adapter, _ defaultBase: String?, key keyVariables: String...) {
+        self.init(name, adapter, defaultBase, keys: keyVariables)
+    }
+
+    private init(_ name: String, _ adapter: Adapter, _ defaultBase: String?, keys keyVariables: [String]) {
         self.name = name
         self.adapter = adapter
         self.defaultBase = defaultBase
-        self.keyVariable = keyVariable
+        self.keyVariables = keyVariables
     }
 
     /// The same provider, whose base depends on what the configuration says: Bedrock's, on the region.
     public func reached(at defaultBase: String) -> ProviderSpec {
-        ProviderSpec(name, adapter, defaultBase, key: keyVariable)
+        ProviderSpec(name, adapter, defaultBase, keys: keyVariables)
     }
 }
 
@@ -31,30 +36,34 @@ public enum Registry {
         .init("anthropic", .anthropic, "https://api.anthropic.com", key: "ANTHROPIC_API_KEY"),
         .init("mistral", .openAI(.mistral), "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY"),
         .init("groq", .openAI(.continuesPlainly), "https://api.groq.com/openai/v1", key: "GROQ_API_KEY"),
-        .init("together_ai", .openAI([]), "https://api.together.xyz/v1", key: "TOGETHERAI_API_KEY"),
         .init(
-            "deepseek", .openAI(.deepSeek), "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY"),
+            "together_ai", .openAI([]), "https://api.together.xyz/v1", key: "TOGETHERAI_API_KEY",
+            "TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
+        .init("deepseek", .openAI(.deepSeek), "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY"),
         .init("openrouter", .openAI([]), "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY"),
         .init(
             "fireworks_ai", .openAI(.fireworks), "https://api.fireworks.ai/inference/v1",
-            key: "FIREWORKS_AI_API_KEY"),
+            key: "FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY"),
         .init("xai", .openAI(.xAI), "https://api.x.ai/v1", key: "XAI_API_KEY"),
-        .init("perplexity", .openAI(.noDoneMarker), "https://api.perplexity.ai", key: "PERPLEXITYAI_API_KEY"),
+        .init(
+            "perplexity", .openAI(.noDoneMarker), "https://api.perplexity.ai", key: "PERPLEXITYAI_API_KEY",
+            "PERPLEXITY_API_KEY"),
         .init("hyperbolic", .openAI([]), "https://api.hyperbolic.xyz/v1", key: "HYPERBOLIC_API_KEY"),
         .init("cohere", .cohere, "https://api.cohere.com", key: "COHERE_API_KEY"),
         .init("cohere_chat", .cohere, "https://api.cohere.com", key: "COHERE_API_KEY"),
         .init(
-            "gemini", .gemini, "https://generativelanguage.googleapis.com/v1beta", key: "GEMINI_API_KEY"),
+            "gemini", .gemini, "https://generativelanguage.googleapis.com/v1beta", key: "GEMINI_API_KEY",
+            "GOOGLE_API_KEY"),
         .init("bedrock", .bedrock, nil, key: "AWS_BEARER_TOKEN_BEDROCK"),
         .init("bedrock_converse", .bedrock, nil, key: "AWS_BEARER_TOKEN_BEDROCK"),
-        .init("ollama", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
-        .init("ollama_chat", .openAI(.versionedPath), "http://localhost:11434/v1", key: nil),
-        .init("hosted_vllm", .openAI(.continuesFinalMessage), nil, key: nil),
-        .init("vllm", .openAI(.continuesFinalMessage), nil, key: nil),
-        .init("sglang", .openAI(.continuesFinalMessage), nil, key: nil),
-        .init("lm_studio", .openAI([]), nil, key: nil),
-        .init("litellm_proxy", .openAI([]), nil, key: nil),
-        .init("custom_openai", .openAI([]), nil, key: nil),
+        .init("ollama", .openAI(.versionedPath), "http://localhost:11434/v1"),
+        .init("ollama_chat", .openAI(.versionedPath), "http://localhost:11434/v1"),
+        .init("hosted_vllm", .openAI(.continuesFinalMessage), nil),
+        .init("vllm", .openAI(.continuesFinalMessage), nil),
+        .init("sglang", .openAI(.continuesFinalMessage), nil),
+        .init("lm_studio", .openAI([]), nil),
+        .init("litellm_proxy", .openAI([]), nil),
+        .init("custom_openai", .openAI([]), nil),
     ]
 
     /// Providers that LiteLLM has and whose wire format Junction does not speak yet.

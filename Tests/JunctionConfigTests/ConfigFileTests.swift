@@ -387,6 +387,17 @@ import Testing
         #expect(made.deployments[0].apiKey == nil)
     }
 
+    @Test(arguments: [
+        (["FIREWORKS_AI_API_KEY": "a", "FIREWORKS_API_KEY": "b"], "a"), (["FIREWORKS_API_KEY": "b"], "b"),
+        (["FIREWORKS_AI_API_KEY": "", "FIREWORKS_API_KEY": "b"], "b"),
+    ])
+    func theFirstVariableThatIsSetHoldsTheKey(environment: [String: String], key: String) throws {
+        let (made, diagnostics) = read(
+            "model_list: [{model_name: a, litellm_params: {model: fireworks_ai/x}}]", environment)
+        #expect(diagnostics == [])
+        #expect(try #require(made).deployments[0].apiKey?.reveal() == key)
+    }
+
     /// A key that nobody wrote beside a base must not be sent there.
     @Test func aProvidersOwnVariableGoesOnlyToItsOwnBase() throws {
         func key(_ params: String) throws -> String? {

@@ -203,7 +203,7 @@ struct RegistryTests {
     @Test func defaultBasesAreHTTPS() {
         for provider in Registry.providers {
             guard let base = provider.defaultBase else { continue }
-            #expect(base.hasPrefix(provider.keyVariable == nil ? "http://localhost:" : "https://"))
+            #expect(base.hasPrefix(provider.keyVariables.isEmpty ? "http://localhost:" : "https://"))
             #expect(!base.hasSuffix("/"))
         }
     }
