@@ -75,6 +75,7 @@ public enum ConfigFile {
         guard let values else { return server }
         server.host = values.text("host") ?? server.host
         server.port = values.integer("port") ?? server.port
+        server.metricsPort = values.integer("metrics_port")
         server.threads = values.integer("threads")
         server.messageBytesMax = values.integer("message_bytes_max") ?? server.messageBytesMax
         server.defaultDeadline = values.duration("default_deadline") ?? server.defaultDeadline

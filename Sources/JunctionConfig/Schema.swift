@@ -367,6 +367,7 @@ enum Schema {
     private static let junction: [KeySpec] = [
         KeySpec("host", .text),
         KeySpec("port", .integer(0...65535)),
+        KeySpec("metrics_port", .integer(0...65535)),
         KeySpec("threads", .integer(1...1024)),
         KeySpec("message_bytes_max", .integer(1024...2_147_483_647)),
         KeySpec("default_deadline", .seconds(zero: false)),

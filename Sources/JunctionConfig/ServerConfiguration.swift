@@ -26,6 +26,8 @@ public struct ServerConfiguration: Sendable {
         public var host = "127.0.0.1"
         /// Port to listen on; 0: a free one.
         public var port = 50051
+        /// Port of the page of metrics, at the same address; 0: a free one; nil: there is none.
+        public var metricsPort: Int?
         /// Event loops, one a thread; nil: one a core.
         public var threads: Int?
         /// Largest message that a caller may send.

@@ -4,7 +4,7 @@
 /// One attempt's failure.
 public struct Failure: Error, Sendable, Equatable {
     /// What happened.
-    public enum Kind: Sendable, CaseIterable {
+    public enum Kind: Int, Sendable, CaseIterable {
         /// No connection, or it broke before any byte of an answer.
         case connection
         /// Neither the answer nor, for a stream, its first content came in the attempt's time.

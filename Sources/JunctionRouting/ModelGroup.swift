@@ -646,10 +646,13 @@ final class ModelGroup: Sendable {
                     tokensOutstanding: health.tokensOutstanding,
                     coolingUntil: isCooling ? slot.coolingUntil : nil,
                     coolingCause: isCooling ? health.cause : nil,
-                    tokensInTotal: health.tokensInTotal, requestsInTotal: health.requestsInTotal)
+                    tokensInTotal: health.tokensInTotal, requestsInTotal: health.requestsInTotal,
+                    withheld: state.shared?.withheld(place) ?? SharedAmount())
             }
         }
     }
+
+    var isTogether: Bool { withState { $0.shared?.isTogether ?? false } }
 }
 
 extension ModelGroup.State {

@@ -23,6 +23,8 @@ public struct DeploymentUsage: Sendable, Equatable {
     public var tokensInTotal: Int
     /// Requests started since the router was made.
     public var requestsInTotal: Int
+    /// What instances that share limits granted this one ahead, and it has not used: others cannot.
+    public var withheld = SharedAmount()
 }
 
 /// Chooses deployments for calls. Safe to use from any thread.
@@ -119,6 +121,12 @@ public final class Router: Sendable {
 
     /// The model group of a deployment, by their numbers.
     public func modelGroup(ofDeployment deployment: Int) -> Int { positions[deployment].group }
+
+    /// The model group that a number of `modelGroup(named:)` means, be it by one of its deployments.
+    public func modelGroup(meantBy number: Int) -> Int { target(number).modelGroup }
+
+    /// Whether the limits of a model group are kept together with other instances now.
+    public func isTogether(modelGroup: Int) -> Bool { groups[modelGroup].isTogether }
 
     /// Counters of every deployment, in the order of `RouterConfiguration.deployments`.
     public func usage(now: Instant) -> [DeploymentUsage] {

@@ -194,6 +194,14 @@ struct SharedRooms {
             || its.heard.requests > (its.row.requestsLimit ?? .max) / 2
     }
 
+    /// What was granted ahead and is not used.
+    func withheld(_ place: Int) -> SharedAmount {
+        places[place].blocks.reduce(into: SharedAmount()) { sum, block in
+            if block.tokens != .max { sum.tokens += block.tokens }
+            if block.requests != .max { sum.requests += block.requests }
+        }
+    }
+
     func isShared(_ place: Int) -> Bool { places[place].isLimited || whole.isLimited }
 
     // MARK: Room

@@ -18,6 +18,8 @@ final class AttemptInFlight: HTTPHandler {
     private var call: Call?
     /// The deployment whose provider's word on its limits is to be passed on; nil: none, or it was.
     private var speaksFor: Int?
+    /// The configured deployment that it is counted for.
+    private(set) var deployment = 0
     /// What the route calls it.
     private(set) var number = -1
     private(set) var target: ProviderTarget?
@@ -56,6 +58,7 @@ final class AttemptInFlight: HTTPHandler {
         joint = continuation.map { Joint($0, adapter: target.adapter) }
         // What a provider says to a call with another key is nothing to us.
         if case .deployment(let deployment) = attempt.target { speaksFor = deployment }
+        deployment = speaksFor ?? worker.tally.noDeployment
         prices = target.prices
         let question = call.question
         reader.reset(

@@ -14,6 +14,8 @@ final class Call: ServerStreamDelegate {
     private let rpc: ServerStream
     let question: Question
     private let overrides: [ProviderTarget]
+    private let modelGroup: Int
+    private let startedAt: Instant
     private var route: Route
     /// The attempts under way; the second only beside a first that is slow.
     private var first: AttemptInFlight?
@@ -25,6 +27,9 @@ final class Call: ServerStreamDelegate {
     /// What reached the caller of streams that broke off, and the attempt that was the last of them.
     private var broken: (attempt: Int, usage: TokenUsage, cost: Double?)?
     private var isOver = false
+    /// Where the last attempt was made, once there was one.
+    private var lastTarget = Target.asked
+    private var hasBegun = false
 
     init(
         worker: Worker, rpc: ServerStream, question: Question, traits: CallTraits,
@@ -34,7 +39,9 @@ final class Call: ServerStreamDelegate {
         self.rpc = rpc
         self.question = question
         self.overrides = overrides
-        route = Route(router: worker.router, call: traits, now: worker.now)
+        modelGroup = worker.router.modelGroup(meantBy: traits.modelGroup)
+        startedAt = worker.now
+        route = Route(router: worker.router, call: traits, now: startedAt)
         if worker.router.rescues(traits), case .completion(let completion, _) = question {
             written = WrittenText(of: completion)
         }
@@ -79,6 +86,7 @@ final class Call: ServerStreamDelegate {
     private func begin(_ attempt: Attempt) {
         let inFlight = worker.takeAttempt()
         if first == nil { first = inFlight } else { second = inFlight }
+        countBeginning(of: attempt)
         inFlight.begin(
             attempt, of: self, at: target(attempt.deployment, attempt.overrideIndex),
             continuation: attempt.kind == .rescue ? continuation : nil)
@@ -93,6 +101,7 @@ final class Call: ServerStreamDelegate {
         guard let loser = inFlight(number) else { return }
         // It has not told what it used; but its provider has read the prompt, and bills it.
         let used = usageSoFar(of: loser) ?? estimatedUsage(of: loser)
+        count(loser, .outrun, used)
         remove(loser)
         loser.cancel()
         route.outrun(attempt: number, usage: used, now: worker.now)
@@ -141,6 +150,9 @@ final class Call: ServerStreamDelegate {
     }
 
     private func commit(_ attempt: AttemptInFlight) {
+        if broken == nil {
+            worker.tally.count(firstContentAfter: worker.now - startedAt, modelGroup: modelGroup)
+        }
         perform(route.committed(attempt: attempt.number, now: worker.now))
         attempt.commit()
         for early in attempt.takeHeld() { rpc.send(early.view(in: rpc.arena)) }
@@ -152,6 +164,7 @@ final class Call: ServerStreamDelegate {
         let prices = attempt.prices
         if question.isStreaming, !attempt.isCommitted { commit(attempt) }
         let number = attempt.number
+        count(attempt, .answered, used)
         remove(attempt)
         attempt.letGo()
         perform(route.finished(attempt: number, usage: used, now: worker.now))
@@ -172,6 +185,7 @@ final class Call: ServerStreamDelegate {
     func failed(_ attempt: AttemptInFlight, _ failure: Failure) {
         let number = attempt.number
         let used = usageSoFar(of: attempt)
+        count(attempt, .failed(failure.kind), used)
         if attempt.isCommitted, let used {
             let sum = sum(of: used, attempt.prices.cost(of: used))
             broken = (number, sum.usage, sum.cost)
@@ -203,7 +217,8 @@ final class Call: ServerStreamDelegate {
 
     func callerLeft() {
         route.cancelled(now: worker.now) { number in inFlight(number).flatMap(usageSoFar) }
-        close()
+        let isLate = rpc.deadline.map { $0 <= worker.loop.now } ?? false
+        close(isLate ? .deadlineExceeded : .cancelled)
     }
 
     func callerCaughtUp() {
@@ -212,18 +227,23 @@ final class Call: ServerStreamDelegate {
     }
 
     private func end(with status: Status) {
-        close()
+        close(status.code)
         rpc.finish(status)
     }
 
-    private func close() {
+    private func close(_ code: Status.Code) {
         guard !isOver else { return }
         isOver = true
+        worker.tally.count(
+            question.method, modelGroup: modelGroup, code: code, time: worker.now - startedAt,
+            usedFallback: lastTarget != .asked)
         timer?.invalidate()
         timer = nil
         route.wake = nil
         let (one, other) = (first, second)
         (first, second) = (nil, nil)
+        if let one { count(one, .failed(.cancelled), usageSoFar(of: one)) }
+        if let other { count(other, .failed(.cancelled), usageSoFar(of: other)) }
         one?.cancel()
         other?.cancel()
     }
@@ -240,6 +260,36 @@ final class Call: ServerStreamDelegate {
         } else if second === attempt {
             second = nil
         }
+    }
+
+    // MARK: Counting
+
+    /// Which of the call's targets an attempt was made at.
+    private enum Target: Equatable {
+        case asked
+        case modelGroup(Int)
+        case override(Int)
+    }
+
+    private func countBeginning(of attempt: Attempt) {
+        let now: Target
+        switch attempt.target {
+        case .override(let index, _): now = .override(index)
+        case .deployment(let deployment):
+            let group = worker.router.modelGroup(ofDeployment: deployment)
+            now = group == modelGroup ? .asked : .modelGroup(group)
+        }
+        switch attempt.kind {
+        case .plain: if hasBegun, now == lastTarget { worker.tally.count(.retry, modelGroup: modelGroup) }
+        case .hedge: worker.tally.count(.hedge, modelGroup: modelGroup)
+        case .rescue: worker.tally.count(.rescue, modelGroup: modelGroup)
+        }
+        hasBegun = true
+        lastTarget = now
+    }
+
+    private func count(_ attempt: AttemptInFlight, _ outcome: Tally.Outcome, _ used: TokenUsage?) {
+        worker.tally.count(outcome, deployment: attempt.deployment, used)
     }
 
     // MARK: Tokens

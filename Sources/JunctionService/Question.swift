@@ -30,6 +30,13 @@ enum Question {
         if case .completion(_, true) = self { true } else { false }
     }
 
+    var method: Tally.Method {
+        switch self {
+        case .completion(_, let isStreaming): isStreaming ? .stream : .complete
+        case .embedding: .embed
+        }
+    }
+
     /// How many embeddings are asked for; nil: none, but a completion.
     var embeddingCount: Int? {
         if case .embedding(let embedding) = self { embedding.inputs.count } else { nil }

@@ -17,6 +17,9 @@ final class RedisUsageStore: UsageStore {
         self.scripts = scripts
     }
 
+    /// Whether Redis can be asked now.
+    var isConnected: Bool { client.state == .ready }
+
     func reserve(
         _ request: SharedRequest, of member: StoreMember, then: @escaping (StoreAnswer<SharedReply>) -> Void
     ) {

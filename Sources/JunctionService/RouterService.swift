@@ -15,25 +15,25 @@ final class RouterService: RouterServiceServer {
 
     func complete(_ request: JunctionV1.CompleteRequest.View, _ call: ServerCall<JunctionV1.CompleteResponse>)
     {
-        start(request.routing, call.stream) { () throws(Status) in
+        start(.complete, request.routing, call.stream) { () throws(Status) in
             .completion(try validated(request.completion), isStreaming: false)
         }
     }
 
     func stream(_ request: JunctionV1.StreamRequest.View, _ call: ServerCall<JunctionV1.StreamResponse>) {
-        start(request.routing, call.stream) { () throws(Status) in
+        start(.stream, request.routing, call.stream) { () throws(Status) in
             .completion(try validated(request.completion), isStreaming: true)
         }
     }
 
     func embed(_ request: JunctionV1.EmbedRequest.View, _ call: ServerCall<JunctionV1.EmbedResponse>) {
-        start(request.routing, call.stream) { () throws(Status) in
+        start(.embed, request.routing, call.stream) { () throws(Status) in
             .embedding(try validated(request.embedding))
         }
     }
 
     private func start(
-        _ routing: JunctionV1.Routing.View?, _ rpc: ServerStream,
+        _ method: Tally.Method, _ routing: JunctionV1.Routing.View?, _ rpc: ServerStream,
         validated question: () throws(Status) -> Question
     ) {
         do throws(Status) {
@@ -59,7 +59,10 @@ final class RouterService: RouterServiceServer {
             Call(
                 worker: worker, rpc: rpc, question: question, traits: traits, overrides: overrides
             ).start()
-        } catch { rpc.finish(error) }
+        } catch {
+            worker.tally.count(refused: method, code: error.code)
+            rpc.finish(error)
+        }
     }
 
     /// Whether a name that fits a model group with a star leaves a model's name in the star's place.

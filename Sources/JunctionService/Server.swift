@@ -8,6 +8,8 @@ import JunctionRouting
 import JunctionTransport
 import Synchronization
 
+public let junctionVersion = "0.1.0"
+
 /// Serves a configuration. Started once.
 public final class Server: Sendable {
     private let configuration: ServerConfiguration
@@ -28,24 +30,28 @@ public final class Server: Sendable {
 
     /// Listens on every loop.
     ///
-    /// - Returns: `HOST:PORT`, with the port that the system chose where 0 is configured.
+    /// - Returns: `HOST:PORT` for calls and, where it is configured, for metrics, with the port that the
+    ///   system chose where 0 is configured.
     /// - Throws: `SystemError` when it cannot listen, `TargetError` when a deployment cannot be called as it
     ///   is configured.
-    public func start() throws -> String {
+    public func start() throws -> (calls: String, metrics: String?) {
         raiseDescriptorLimit()
-        var address: SocketAddress?
-        for index in 0..<(configuration.server.threads ?? usableCores()) {
-            let thread = LoopThread(name: "junction-\(index)") { _ in }
-            threads.withLock { $0.append(thread) }
-            do {
-                address = try startShare(on: thread.loop, port: address?.port)
-            } catch {
-                for thread in threads.withLock({ $0 }) { thread.loop.stop() }
-                waitUntilStopped()
-                throw error
+        do {
+            var address: SocketAddress?
+            var workers: [LoopReference<Worker>] = []
+            for index in 0..<(configuration.server.threads ?? usableCores()) {
+                let thread = LoopThread(name: "junction-\(index)") { _ in }
+                threads.withLock { $0.append(thread) }
+                let share = try startShare(on: thread.loop, port: address?.port)
+                address = share.address
+                workers.append(share.worker)
             }
+            return (address?.description ?? "", try startMetrics(of: workers)?.description)
+        } catch {
+            for thread in threads.withLock({ $0 }) { thread.loop.stop() }
+            waitUntilStopped()
+            throw error
         }
-        return address?.description ?? ""
     }
 
     /// Returns when the process was told to stop and every loop has ended.
@@ -54,16 +60,38 @@ public final class Server: Sendable {
     }
 
     /// - Parameter port: the port that other loops listen on already; nil: this loop is the first.
-    private func startShare(on loop: EventLoop, port: Int?) throws -> SocketAddress {
-        let outcome = Mutex<Result<SocketAddress, any Error>?>(nil)
+    private func startShare(
+        on loop: EventLoop, port: Int?
+    ) throws -> (address: SocketAddress, worker: LoopReference<Worker>) {
+        try perform(on: loop) { [configuration, router, origin] in
+            let share = try Share(
+                loop: loop, configuration: configuration, router: router, origin: origin, port: port)
+            loop.keep(share)
+            return (share.address, LoopReference(share.worker, on: loop))
+        }
+    }
+
+    private func startMetrics(of workers: [LoopReference<Worker>]) throws -> SocketAddress? {
+        guard let port = configuration.server.metricsPort, let first = threads.withLock({ $0.first }) else {
+            return nil
+        }
+        return try perform(on: first.loop) { [configuration, router, origin] in
+            let page = try MetricsPage(
+                loop: first.loop, host: configuration.server.host, port: port, router: router,
+                configuration: configuration, origin: origin, workers: workers)
+            first.loop.keep(page)
+            return page.address
+        }
+    }
+
+    /// Runs `job` on a loop and waits for it.
+    private func perform<Outcome: Sendable>(
+        on loop: EventLoop, _ job: @escaping @Sendable () throws -> Outcome
+    ) throws -> Outcome {
+        let outcome = Mutex<Result<Outcome, any Error>?>(nil)
         let done = DispatchSemaphore(value: 0)
-        loop.submit { [configuration, router, origin] in
-            let result = Result {
-                let share = try Share(
-                    loop: loop, configuration: configuration, router: router, origin: origin, port: port)
-                loop.keep(share)
-                return share.address
-            }
+        loop.submit {
+            let result = Result { try job() }
             outcome.withLock { $0 = result }
             done.signal()
         }
@@ -84,6 +112,7 @@ private func instanceName() -> String {
 private final class Share {
     private let loop: EventLoop
     private let server: RPCServer
+    let worker: Worker
     private let grace: Duration
     private var listener: Listener?
     /// Of the first loop, where limits are shared.
@@ -109,6 +138,7 @@ private final class Share {
         ) { server.accept($0) }
         self.loop = loop
         self.server = server
+        self.worker = worker
         self.listener = listener
         grace = configuration.server.drainGrace
         address = listener.localAddress

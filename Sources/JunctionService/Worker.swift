@@ -25,6 +25,8 @@ final class Worker {
     /// Where limits are kept that instances share; nil: this instance is alone.
     let store: RedisUsageStore?
     var random: RandomSource
+    /// What this loop's calls were and came to.
+    var tally: Tally
     private let origin: ContinuousClock.Instant
     private let json = JSONReader()
     private var tokenSources: [EntraSettings: TokenSource] = [:]
@@ -45,6 +47,7 @@ final class Worker {
         deployments = configuration.deployments
         writer = BodyWriter(json: json)
         random = RandomSource(seed: seed)
+        tally = Tally(modelGroups: router.modelGroupCount, deployments: deployments.count)
         var targets: [ProviderTarget] = []
         for deployment in deployments {
             targets.append(try ProviderTarget(deployment, server: configuration.server))

@@ -1,6 +1,7 @@
 // The command `junction`: one file a subcommand. Parses arguments, prints for people, sets exit codes.
 import ArgumentParser
 import Dispatch
+import JunctionService
 
 @main
 enum Main {
@@ -44,7 +45,7 @@ struct Junction: ParsableCommand {
             65 to 80 from complete, stream and embed: 64 + the gRPC status code (68: deadline exceeded,
             69: not found, 72: resource exhausted, 78: unavailable).
             """,
-        version: "0.1.0",
+        version: junctionVersion,
         subcommands: [
             Serve.self, Complete.self, Stream.self, Embed.self, Check.self, Explain.self, Simulate.self,
             SimulateInstances.self, Load.self, Usage.self,

@@ -8,7 +8,8 @@ struct Serve: ParsableCommand {
         discussion: """
             Example:
               junction serve --config router_config.yaml --port 50051
-            Prints `listening on HOST:PORT` to standard output once it accepts calls.
+            Prints `listening on HOST:PORT` to standard output once it accepts calls, and then, where there
+            are metrics (at /metrics), `metrics on HOST:PORT`.
             SIGTERM or SIGINT: takes no new calls, lets those under way end, then exits with 0;
             a second signal ends it at once.
             Exit code 1 when the configuration has an error or the port cannot be had.
@@ -23,6 +24,9 @@ struct Serve: ParsableCommand {
     @Option(help: "Port to listen on; 0 picks a free one (default: the configuration's, else 50051).")
     var port: Int?
 
+    @Option(help: "Port of metrics for Prometheus; 0 picks a free one (default: the configuration's).")
+    var metricsPort: Int?
+
     @Option(help: "Event loops, one a thread (default: the configuration's, else one a core).")
     var threads: Int?
 
@@ -31,6 +35,9 @@ struct Serve: ParsableCommand {
         if host?.isEmpty == true { throw ValidationError("--host must not be empty.") }
         if let port, !(0...65535).contains(port) {
             throw ValidationError("--port must be 0 to 65535, not \(port).")
+        }
+        if let metricsPort, !(0...65535).contains(metricsPort) {
+            throw ValidationError("--metrics-port must be 0 to 65535, not \(metricsPort).")
         }
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads must be 1 to 1024, not \(threads).")
@@ -41,6 +48,7 @@ struct Serve: ParsableCommand {
         var arguments = ["--config", config]
         if let host { arguments += ["--host", host] }
         if let port { arguments += ["--port", "\(port)"] }
+        if let metricsPort { arguments += ["--metrics-port", "\(metricsPort)"] }
         if let threads { arguments += ["--threads", "\(threads)"] }
         let error = become("junctiond", arguments)
         printError("junction: \(error)\n")

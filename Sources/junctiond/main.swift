@@ -11,10 +11,14 @@ for (name, value) in zip(words, words.dropFirst()).enumerated().filter({ $0.offs
     options[name] = value
 }
 guard let file = options.removeValue(forKey: "--config"), words.count % 2 == 0,
-    Set(options.keys).isSubset(of: ["--host", "--port", "--threads"])
+    Set(options.keys).isSubset(of: ["--host", "--port", "--metrics-port", "--threads"])
 else {
     try? writeStandardError(
-        "usage: junctiond --config FILE [--host HOST] [--port PORT] [--threads N]\nSee: junction serve --help\n"
+        """
+        usage: junctiond --config FILE [--host HOST] [--port PORT] [--metrics-port PORT] [--threads N]
+        See: junction serve --help
+
+        """
     )
     exit(64)
 }
@@ -23,9 +27,12 @@ do {
     var configuration = try readConfiguration(file) { try? writeStandardError($0) }
     if let host = options["--host"] { configuration.server.host = host }
     if let port = options["--port"] { configuration.server.port = Int(port) ?? configuration.server.port }
+    if let port = options["--metrics-port"] { configuration.server.metricsPort = Int(port) }
     if let threads = options["--threads"].flatMap({ Int($0) }) { configuration.server.threads = threads }
     let server = Server(configuration)
-    try writeStandardOutput("listening on \(try server.start())\n")
+    let addresses = try server.start()
+    let metrics = addresses.metrics.map { "metrics on \($0)\n" } ?? ""
+    try writeStandardOutput("listening on \(addresses.calls)\n" + metrics)
     server.waitUntilStopped()
 } catch {
     try? writeStandardError(error is UnusableFile ? "\(error)\n" : "junction: \(error)\n")

@@ -331,6 +331,7 @@ import Testing
             junction_settings:
               host: "::1"
               port: 0
+              metrics_port: 9464
               threads: 3
               message_bytes_max: 5000
               default_deadline: 1
@@ -351,6 +352,7 @@ import Testing
         let server = made.server
         #expect(server.host == "::1")
         #expect(server.port == 0)
+        #expect(server.metricsPort == 9464)
         #expect(server.threads == 3)
         #expect(server.messageBytesMax == 5000)
         #expect(server.defaultDeadline == .seconds(1))
