@@ -15,7 +15,8 @@ final class Call: ServerStreamDelegate {
     let question: Question
     private let overrides: [ProviderTarget]
     private let modelGroup: Int
-    private let startedAt: Instant
+    /// As its loop counts time.
+    private let startedAt: Int64
     private var route: Route
     /// The attempts under way; the second only beside a first that is slow.
     private var first: AttemptInFlight?
@@ -40,8 +41,8 @@ final class Call: ServerStreamDelegate {
         self.question = question
         self.overrides = overrides
         modelGroup = worker.router.modelGroup(meantBy: traits.modelGroup)
-        startedAt = worker.now
-        route = Route(router: worker.router, call: traits, now: startedAt)
+        startedAt = worker.loop.time
+        route = Route(router: worker.router, call: traits, now: worker.now)
         if worker.router.rescues(traits), case .completion(let completion, _) = question {
             written = WrittenText(of: completion)
         }
@@ -151,7 +152,7 @@ final class Call: ServerStreamDelegate {
 
     private func commit(_ attempt: AttemptInFlight) {
         if broken == nil {
-            worker.tally.count(firstContentAfter: worker.now - startedAt, modelGroup: modelGroup)
+            worker.tally.count(firstContentAfter: worker.loop.time - startedAt, modelGroup: modelGroup)
         }
         perform(route.committed(attempt: attempt.number, now: worker.now))
         attempt.commit()
@@ -235,7 +236,8 @@ final class Call: ServerStreamDelegate {
         guard !isOver else { return }
         isOver = true
         worker.tally.count(
-            question.method, modelGroup: modelGroup, code: code, time: worker.now - startedAt,
+            question.method, modelGroup: modelGroup, code: code,
+            nanoseconds: worker.loop.time - startedAt,
             usedFallback: lastTarget != .asked)
         timer?.invalidate()
         timer = nil

@@ -62,10 +62,10 @@ struct Tally: Sendable {
 
     /// A call that has ended.
     mutating func count(
-        _ method: Method, modelGroup: Int, code: Status.Code, time: Duration, usedFallback: Bool
+        _ method: Method, modelGroup: Int, code: Status.Code, nanoseconds: Int64, usedFallback: Bool
     ) {
         requests[index(modelGroup, method, code)] += 1
-        durations.add(time, modelGroup: modelGroup)
+        durations.add(nanoseconds, modelGroup: modelGroup)
         if usedFallback { count(.fallback, modelGroup: modelGroup) }
     }
 
@@ -78,8 +78,8 @@ struct Tally: Sendable {
         turned[modelGroup * Self.turns + turn.rawValue] += 1
     }
 
-    mutating func count(firstContentAfter time: Duration, modelGroup: Int) {
-        firstContents.add(time, modelGroup: modelGroup)
+    mutating func count(firstContentAfter nanoseconds: Int64, modelGroup: Int) {
+        firstContents.add(nanoseconds, modelGroup: modelGroup)
     }
 
     /// An attempt that has ended, and what it used as far as is known.
@@ -125,22 +125,22 @@ struct Tally: Sendable {
 struct Timings: Sendable {
     /// Seconds; what took longer than all of them has a place of its own behind.
     static let bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
-    private static let limits = bounds.map { Duration.seconds($0) }
+    private static let limits = bounds.map { Int64($0 * 1e9) }
     private static let places = bounds.count + 1
     private var counts: [Int]
-    private var sums: [Duration]
+    private var sums: [Int64]
 
     init(modelGroups: Int) {
         counts = [Int](repeating: 0, count: modelGroups * Self.places)
-        sums = [Duration](repeating: .zero, count: modelGroups)
+        sums = [Int64](repeating: 0, count: modelGroups)
     }
 
-    mutating func add(_ time: Duration, modelGroup: Int) {
+    mutating func add(_ nanoseconds: Int64, modelGroup: Int) {
         let limits = Self.limits
         var place = 0
-        while place < limits.count, time > limits[place] { place += 1 }
+        while place < limits.count, nanoseconds > limits[place] { place += 1 }
         counts[modelGroup * Self.places + place] += 1
-        sums[modelGroup] += time
+        sums[modelGroup] += nanoseconds
     }
 
     /// How many took no longer than each bound; the last is all.
@@ -152,7 +152,7 @@ struct Timings: Sendable {
         }
     }
 
-    func seconds(modelGroup: Int) -> Double { sums[modelGroup] / .seconds(1) }
+    func seconds(modelGroup: Int) -> Double { Double(sums[modelGroup]) / 1e9 }
 
     static func += (sum: inout Timings, other: Timings) {
         sum.counts.add(other.counts)

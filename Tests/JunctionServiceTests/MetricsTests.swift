@@ -38,8 +38,9 @@ import Testing
     private var busy: Tally {
         var tally = tally
         for usedFallback in [false, true] {
-            tally.count(.stream, modelGroup: 0, code: .ok, time: .seconds(4), usedFallback: usedFallback)
-            tally.count(firstContentAfter: .seconds(3), modelGroup: 0)
+            tally.count(
+                .stream, modelGroup: 0, code: .ok, nanoseconds: 4_000_000_000, usedFallback: usedFallback)
+            tally.count(firstContentAfter: 3_000_000_000, modelGroup: 0)
         }
         tally.count(.retry, modelGroup: 0)
         tally.count(.failed(.rateLimited), deployment: 0, nil)
@@ -91,8 +92,8 @@ import Testing
 
     @Test func aTimeOfJustABoundIsWithinIt() {
         var timings = Timings(modelGroups: 1)
-        timings.add(.milliseconds(5), modelGroup: 0)
-        timings.add(.seconds(301), modelGroup: 0)
+        timings.add(5_000_000, modelGroup: 0)
+        timings.add(301_000_000_000, modelGroup: 0)
         let atMost = timings.atMost(modelGroup: 0)
         #expect(atMost.first == 1 && atMost[Timings.bounds.count - 1] == 1 && atMost.last == 2)
         #expect(timings.seconds(modelGroup: 0) == 301.005)
