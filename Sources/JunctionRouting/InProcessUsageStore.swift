@@ -14,6 +14,8 @@ public final class InProcessUsageStore: UsageStore {
 
     /// What is counted of one deployment, or of a whole group.
     struct Counts {
+        /// Buckets that had left the window by this one are gone.
+        var bucket = Int.min
         var used = SharedAmount()
         var buckets: [Int: Bucket] = [:]
         var coolingUntil = Duration.zero
@@ -33,6 +35,8 @@ public final class InProcessUsageStore: UsageStore {
     struct Group {
         var counts: [String: Counts] = [:]
         var members: [String: Member] = [:]
+        /// Nobody was heard last before this.
+        var silentSince = Duration.zero
     }
 
     /// The time by the store's clock.
@@ -103,7 +107,7 @@ extension InProcessUsageStore.Group {
         case .leaves: if known == nil { return .unknownMember }
         }
         members[member.name]!.lastSeen = now
-        for (name, other) in members where now - other.lastSeen > StoreMember.lifetime { free(name) }
+        freeSilent(now)
         let rows = report.entries.map(\.row)
         for row in rows + (report.whole.map { [$0] } ?? []) { advance(row, to: bucket) }
         if report.number > members[member.name]!.number {
@@ -182,10 +186,13 @@ extension InProcessUsageStore.Group {
 
     private mutating func advance(_ row: SharedRow, to bucket: Int) {
         var its = counts[row.name] ?? .init()
-        for (old, amount) in its.buckets where old <= bucket - StoreClock.windowBuckets {
-            its.used.tokens -= amount.tokens
-            its.used.requests -= amount.requests
-            its.buckets[old] = nil
+        if its.bucket != bucket {
+            its.bucket = bucket
+            for (old, amount) in its.buckets where old <= bucket - StoreClock.windowBuckets {
+                its.used.tokens -= amount.tokens
+                its.used.requests -= amount.requests
+                its.buckets[old] = nil
+            }
         }
         if let budget = row.budget, its.period != budget.period(of: bucket) {
             its.period = budget.period(of: bucket)
@@ -293,6 +300,12 @@ extension InProcessUsageStore.Group {
         guard let whole else { return }
         members[member]!.parallel[whole.name, default: 0] += change
         counts[whole.name]!.used.parallel += change
+    }
+
+    private mutating func freeSilent(_ now: Duration) {
+        if now - silentSince <= StoreMember.lifetime { return }
+        for (name, other) in members where now - other.lastSeen > StoreMember.lifetime { free(name) }
+        silentSince = members.values.map(\.lastSeen).min() ?? now
     }
 
     private mutating func free(_ member: String) {
