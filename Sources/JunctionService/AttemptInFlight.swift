@@ -58,7 +58,7 @@ final class AttemptInFlight: HTTPHandler {
         joint = continuation.map { Joint($0, adapter: target.adapter) }
         // What a provider says to a call with another key is nothing to us.
         if case .deployment(let deployment) = attempt.target { speaksFor = deployment }
-        deployment = speaksFor ?? worker.tally.noDeployment
+        deployment = speaksFor ?? worker.deployments.count
         prices = target.prices
         let question = call.question
         reader.reset(

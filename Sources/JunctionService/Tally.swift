@@ -18,7 +18,7 @@ struct Tally: Sendable {
         case failed(Failure.Kind)
 
         static let all: [Outcome] = [.answered, .outrun] + Failure.Kind.allCases.map(Outcome.failed)
-        static let count = 2 + Failure.Kind.allCases.count
+        static let count = 16
 
         fileprivate var index: Int {
             switch self {
@@ -29,16 +29,16 @@ struct Tally: Sendable {
         }
     }
 
-    private static let codes = Status.Code.allCases.count
-    private static let methods = Method.allCases.count
-    private static let turns = Turn.allCases.count
+    // Written out, since what is known when it is built costs a call nothing.
+    private static let codes = 17
+    private static let methods = 3
+    private static let turns = 4
 
     /// The place of calls that were refused before they had a model group.
     let noGroup: Int
-    /// The place of attempts at what is no configured deployment.
-    let noDeployment: Int
     private var requests: [Int]
     private var turned: [Int]
+    /// By deployment; one more place is for what is none that is configured.
     private var attempts: [Int]
     private var promptTokens: [Int]
     private var completionTokens: [Int]
@@ -47,8 +47,10 @@ struct Tally: Sendable {
 
     init(modelGroups: Int, deployments: Int) {
         func zeros(_ count: Int) -> [Int] { [Int](repeating: 0, count: count) }
+        precondition(
+            Self.codes == Status.Code.allCases.count && Self.methods == Method.allCases.count
+                && Self.turns == Turn.allCases.count && Outcome.count == Outcome.all.count)
         noGroup = modelGroups
-        noDeployment = deployments
         requests = zeros((modelGroups + 1) * Self.methods * Self.codes)
         turned = zeros(modelGroups * Self.turns)
         attempts = zeros((deployments + 1) * Outcome.count)
@@ -126,11 +128,12 @@ struct Timings: Sendable {
     /// Seconds; what took longer than all of them has a place of its own behind.
     static let bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
     private static let limits = bounds.map { Int64($0 * 1e9) }
-    private static let places = bounds.count + 1
+    private static let places = 16
     private var counts: [Int]
     private var sums: [Int64]
 
     init(modelGroups: Int) {
+        precondition(Self.places == Self.bounds.count + 1)
         counts = [Int](repeating: 0, count: modelGroups * Self.places)
         sums = [Int64](repeating: 0, count: modelGroups)
     }
