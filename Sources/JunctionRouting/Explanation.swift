@@ -228,7 +228,7 @@ extension ModelGroup {
         if let opensAt = terms[place].purses.opens(for: cost, now: now) {
             found.append(.budget(until: opensAt))
         }
-        if slot.coolingUntil > now, !(request.ignoresJudgement && state.health[place].isJudged) {
+        if slot.coolingUntil > now, !state.health[place].isIgnored(by: request) {
             found.append(.cooldown(until: slot.coolingUntil, state.health[place].cause))
         }
         return found

@@ -73,6 +73,12 @@ struct Health {
         return probedUntil
     }
 
+    /// Whether its cooldown does not keep the call away.
+    func isIgnored(by request: PickRequest) -> Bool {
+        request.ignoresJudgement && isJudged
+            || request.ignoresRefusal && (cause == .authentication || cause == .notFound)
+    }
+
     mutating func endProbation() { isOnProbation = false }
 
     /// Counts a failure. How long to leave the deployment alone for it; nil: not at all.

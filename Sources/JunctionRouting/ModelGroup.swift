@@ -24,6 +24,8 @@ struct PickRequest {
     var windowAbove: Int?
     /// Whether a deployment that cools down by our own judgement may be chosen.
     var ignoresJudgement = false
+    /// Whether one may be chosen that cools down since it refused our key, or knew no such model.
+    var ignoresRefusal = false
     /// Whether each deployment's budget is looked at before it is chosen, and not only after.
     var mindsPurses = false
     /// What it takes from, or adds to, the budgets.
@@ -768,7 +770,7 @@ extension ModelGroup.State {
         let slot = slots[place]
         return hasRoom && tokens <= tokenAllowances[place].left
             && requestAllowances[place].left > 0 && allows(place, request)
-            && (slot.coolingUntil <= now || request.ignoresJudgement && health[place].isJudged)
+            && (slot.coolingUntil <= now || health[place].isIgnored(by: request))
     }
 
     /// Whether the call may go there at all, be it open or not. (Not in place: the loops that ask it seldom

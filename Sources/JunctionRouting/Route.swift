@@ -287,7 +287,7 @@ public struct Route: ~Copyable {
         {
             return action
         }
-        if hasWaited, let action = attemptAnywhere(.inSpiteOfJudgement, now, &random) { return action }
+        if hasWaited, let action = attemptInSpite(now, &random) { return action }
         if let action = enterQueue(now) { return action }
         var first = deadline
         for target in 0...frontier {
@@ -298,7 +298,11 @@ public struct Route: ~Copyable {
             phase = .awaitingReturn
             return .wait(until: first)
         }
-        return attemptAnywhere(.inSpiteOfJudgement, now, &random) ?? replyAtLast(now)
+        return attemptInSpite(now, &random) ?? replyAtLast(now)
+    }
+
+    private mutating func attemptInSpite(_ now: Instant, _ random: inout RandomSource) -> Action? {
+        attemptAnywhere(.inSpiteOfJudgement, now, &random) ?? attemptAnywhere(.inSpiteOfRefusal, now, &random)
     }
 
     private mutating func attemptAnywhere(
@@ -364,6 +368,8 @@ public struct Route: ~Copyable {
         case whenReturned
         /// The untried, also those that cool down by our own judgement.
         case inSpiteOfJudgement
+        /// These, and those that refused our key or knew no such model: somebody may have mended it.
+        case inSpiteOfRefusal
         /// The untried with much of their limits left, for an attempt beside the one under way.
         case besides
     }
@@ -616,7 +622,7 @@ public struct Route: ~Copyable {
         if choice == .besides { return true }
         if let retriesSet { return attemptsHere <= retriesSet }
         switch choice {
-        case .elsewhere, .inSpiteOfJudgement, .besides: return true
+        case .elsewhere, .inSpiteOfJudgement, .inSpiteOfRefusal, .besides: return true
         case .again: return attemptsHere <= retriesByDefault
         case .whenReturned: return attemptsHere - Set(places { _ in true }).count < retriesByDefault
         }
@@ -671,17 +677,20 @@ public struct Route: ~Copyable {
         let excluded =
             switch choice {
             case _ where attempts.isEmpty: [Int]()
-            case .elsewhere, .inSpiteOfJudgement, .besides: places { _ in true }
+            case .elsewhere, .inSpiteOfJudgement, .inSpiteOfRefusal, .besides: places { _ in true }
             case .again: places { !mayPass($0) }
             case .whenReturned: places { !wasToldToWait($0) }
             }
         var request = PickRequest(
             size: call.size, isStreaming: call.isStreaming, timeLeft: deadline - now,
-            excluded: excluded, ignoresJudgement: choice == .inSpiteOfJudgement)
+            excluded: excluded,
+            ignoresJudgement: choice == .inSpiteOfJudgement || choice == .inSpiteOfRefusal,
+            ignoresRefusal: choice == .inSpiteOfRefusal)
         // Each deployment once is what cooldowns bound; only what goes beyond it can multiply an outage.
         request.budgetUse =
             switch choice {
             case .besides: .takesHedge
+            case .inSpiteOfRefusal: .takesRetry
             case _ where attempts.isEmpty || attemptsHere == 0: broken == nil ? .addsCall : .none
             case .elsewhere: .none
             default: .takesRetry

@@ -121,8 +121,29 @@ import Testing
         let router = router("a")
         router.make("a", fail: .authentication)
         var call = TestCall(router, deadline: 60)
-        let failure = call.start().failure
-        #expect(failure?.outcome == .providerAuthentication)
+        #expect(call.start().deployment == 0, "no wait for the end of the cooldown")
+        #expect(call.fail(.authentication).failure?.outcome == .providerAuthentication)
+    }
+
+    /// Somebody may have mended the key, or deployed the model: it is asked before a call fails, within the budget
+    /// for retries.
+    @Test(arguments: [Failure.Kind.authentication, .notFound])
+    func aRefusalYieldsBeforeACallFails(kind: Failure.Kind) {
+        let router = router("a a") { $0.cooldownTime = .seconds(60) }
+        router.make("d1", fail: kind)
+        router.make("d0", fail: .rateLimited, retryAfter: .seconds(60))
+        var call = TestCall(router, deadline: 10)
+        #expect(call.start().deployment == 1)
+        var asked = 1
+        while true {
+            var further = TestCall(router, deadline: 10)
+            guard further.start().deployment == 1 else { break }
+            _ = further.fail(kind)
+            asked += 1
+        }
+        #expect((50...150).contains(asked), "\(asked)")
+        call.finish()
+        #expect(router.usage(now: at(0)).map(\.inFlight) == [0, 0])
     }
 
     /// Both cool down, one by our own judgement: it is used rather than to fail the call.

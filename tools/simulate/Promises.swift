@@ -14,6 +14,8 @@ public struct PromiseResult: Sendable {
     public var avoidable = 0
     /// The first of them, for a person to read.
     public var example: String?
+    /// How many of them there are of each kind: what became of the call at that deployment.
+    public var kinds: [String: Int] = [:]
     public var retries = 0
     /// Passed limits, as the providers counted: tokens and requests.
     public var overLimit = 0
@@ -119,6 +121,7 @@ public func promises(seed: UInt64, calls: Int, halfDown: Bool = false) throws ->
     }
     kept.avoidable = simulation.watch!.avoidable
     kept.example = simulation.watch!.example
+    kept.kinds = simulation.watch!.kinds
     return kept
 }
 
@@ -137,6 +140,9 @@ public func promiseTable(calls: Int, seeds: UInt64, line: (String) -> Void) thro
         isKept = isKept && isIn
         line(row(one, halfDown ? "half down" : "chance"))
         if let example = one.example { line("\nBroken in seed \(seed): \(example)\n") }
+        for (kind, count) in one.kinds.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+            line("- \(count): \(kind)")
+        }
         sum.calls += one.calls
         sum.answered += one.answered
         sum.left += one.left

@@ -81,6 +81,8 @@ private struct Flight {
 struct Watch {
     var avoidable = 0
     var example: String?
+    /// How many of them there are of each kind, as `Simulation.kind` says it.
+    var kinds: [String: Int] = [:]
 }
 
 public final class Simulation {
@@ -397,6 +399,18 @@ public final class Simulation {
         return chances
     }
 
+    /// What became of the call at a deployment that could have answered it, in short.
+    private func kind(_ call: Call, _ one: DeploymentUsage) -> String {
+        let report = call.route.report
+        let left = Double(call.deadlineAt - call.arrivedAt)
+        let asked = report.attempts.first { $0.deployment == one.deployment }.map { attempt in
+            let at = Double(nanoseconds(attempt.startedAt.sinceStart) - call.arrivedAt) / left
+            return "asked after \(Int(at * 10) * 10) % of its time"
+        }
+        let state = one.coolingCause.map { "cooling down: \($0)" } ?? "open"
+        return "\(asked ?? "not asked"), \(state), attempts: \(report.attempts.count)"
+    }
+
     /// A failure could have been avoided when a deployment had been able to answer all the time that the call
     /// was there, has room now, and its provider has not said to keep away.
     private func judge(_ call: Call, _ message: String) {
@@ -414,6 +428,7 @@ public final class Simulation {
                 continue
             }
             watch!.avoidable += 1
+            watch!.kinds[kind(call, one), default: 0] += 1
             if watch!.example == nil {
                 let attempts = call.route.report.attempts.map {
                     "\(configuration.deployments[$0.deployment!].id) \($0.failureDescription)"
