@@ -28,9 +28,8 @@ final class Call: ServerStreamDelegate {
     /// What reached the caller of streams that broke off, and the attempt that was the last of them.
     private var broken: (attempt: Int, usage: TokenUsage, cost: Double?)?
     private var isOver = false
-    /// Where the last attempt was made, once there was one.
-    private var lastTarget = Target.asked
-    private var hasBegun = false
+    /// Where the last attempt was made; nil: there was none yet.
+    private var lastTarget: Target?
 
     init(
         worker: Worker, rpc: ServerStream, question: Question, traits: CallTraits,
@@ -237,8 +236,7 @@ final class Call: ServerStreamDelegate {
         isOver = true
         worker.tally.count(
             question.method, modelGroup: modelGroup, code: code,
-            nanoseconds: worker.loop.time - startedAt,
-            usedFallback: lastTarget != .asked)
+            nanoseconds: worker.loop.time - startedAt, usedFallback: lastTarget ?? .asked != .asked)
         timer?.invalidate()
         timer = nil
         route.wake = nil
@@ -282,11 +280,10 @@ final class Call: ServerStreamDelegate {
             now = group == modelGroup ? .asked : .modelGroup(group)
         }
         switch attempt.kind {
-        case .plain: if hasBegun, now == lastTarget { worker.tally.count(.retry, modelGroup: modelGroup) }
+        case .plain: if now == lastTarget { worker.tally.count(.retry, modelGroup: modelGroup) }
         case .hedge: worker.tally.count(.hedge, modelGroup: modelGroup)
         case .rescue: worker.tally.count(.rescue, modelGroup: modelGroup)
         }
-        hasBegun = true
         lastTarget = now
     }
 

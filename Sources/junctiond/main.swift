@@ -5,11 +5,8 @@ import JunctionService
 import JunctionTransport
 
 var options: [String: String] = [:]
-let words = CommandLine.arguments.dropFirst()
-for (name, value) in zip(words, words.dropFirst()).enumerated().filter({ $0.offset % 2 == 0 }).map(\.element)
-{
-    options[name] = value
-}
+let words = Array(CommandLine.arguments.dropFirst())
+for place in stride(from: 0, to: words.count - 1, by: 2) { options[words[place]] = words[place + 1] }
 guard let file = options.removeValue(forKey: "--config"), words.count % 2 == 0,
     Set(options.keys).isSubset(of: ["--host", "--port", "--metrics-port", "--threads"])
 else {
