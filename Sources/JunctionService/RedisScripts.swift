@@ -1,6 +1,7 @@
 // What Redis does for the usage store, in Lua: one script reserves for a call, one takes an instance's report
 // and gives news, one only looks. What they mean is told by `InProcessUsageStore`, in Swift.
 import JunctionOutbound
+import JunctionRouting
 
 /// Keys of a model group, all in one slot of a cluster by their tag:
 /// - `NAMESPACE:{GROUP}:use`: a hash. Of each deployment NAME (empty: the whole group) `t|NAME`, `r|NAME` and
@@ -27,13 +28,16 @@ struct RedisScripts: Sendable {
     private static let common = """
         local call = redis.call
         local use, members, held, spend = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+        -- Buckets: length in ms, number in a second and in the window, and how far ahead blocks go.
+        local length, perSecond = \(1000 / StoreClock.bucketsASecond), \(StoreClock.bucketsASecond)
+        local window, ahead = \(StoreClock.windowBuckets), \(InProcessUsageStore.bucketsAhead)
         local time = $TIME
         local second, micros = tonumber(time[1]), tonumber(time[2])
         local now = second * 1000 + math.floor(micros / 1000)
-        local bucket = math.floor(now / 250)
+        local bucket = math.floor(now / length)
         local latest = tonumber(call('HGET', use, 's') or 0)
         if latest < bucket then call('HSET', use, 's', bucket) else bucket = latest end
-        local last = bucket - 241
+        local last = bucket - window
 
         -- A row of the arguments: name, limits of tokens, requests and parallel, budget, its seconds, cost;
         -- -1 is no limit. With what is counted, after buckets have left whose time is over.
@@ -50,7 +54,7 @@ struct RedisScripts: Sendable {
                 call('HSET', use, 'e|' .. n, last)
             elseif e < last then
                 local fields = {}
-                for s = e + 1, math.min(last, e + 250) do
+                for s = e + 1, math.min(last, e + window + 2 * ahead + 1) do
                     fields[#fields + 1] = 'T|' .. s .. '|' .. n
                     fields[#fields + 1] = 'R|' .. s .. '|' .. n
                 end
@@ -64,7 +68,7 @@ struct RedisScripts: Sendable {
                 call('HSET', use, 'e|' .. n, last, 't|' .. n, w.t, 'r|' .. n, w.r)
             end
             if w.bl >= 0 then
-                w.period = math.floor(bucket / 4 / w.bs)
+                w.period = math.floor(bucket / perSecond / w.bs)
                 local b = call('HMGET', spend, n, 'p|' .. n)
                 if tonumber(b[2] or -1) == w.period then
                     w.spent = tonumber(b[1])
@@ -119,8 +123,8 @@ struct RedisScripts: Sendable {
 
         -- Of what is wanted, an even share of half of what is left.
         local function grant(w, whole, member, tokens, requests, parallel)
-            if tokens == 0 and requests == 0 and parallel == 0 then return 0, 0, 0, bucket + 4 end
-            local s = bucket + 4
+            if tokens == 0 and requests == 0 and parallel == 0 then return 0, 0, 0, bucket + ahead end
+            local s = bucket + ahead
             local wantedTokens, wantedRequests = tokens, requests
             local parts = 2 * math.max(1, call('ZCARD', members))
             local function share(wanted, limit, used)
@@ -194,7 +198,7 @@ struct RedisScripts: Sendable {
                 return w.tl >= 0 and t + tokens > w.tl or w.rl >= 0 and r >= w.rl
             end
             local old, from
-            while full() and s < bucket + 4 do
+            while full() and s < bucket + ahead do
                 s = s + 1
                 if not from or s - from >= 32 then
                     from = s
@@ -208,7 +212,7 @@ struct RedisScripts: Sendable {
                 local i = 2 * (s - from) + 1
                 local dt, dr = tonumber(old[i] or 0), tonumber(old[i + 1] or 0)
                 t, r = t - dt, r - dr
-                if dt ~= 0 or dr ~= 0 then wait = math.max(wait, (s + 241) * 250 - now) end
+                if dt ~= 0 or dr ~= 0 then wait = math.max(wait, (s + window) * length - now) end
             end
             return wait
         end
@@ -264,7 +268,9 @@ struct RedisScripts: Sendable {
         end
 
         local function correct(w, s, tokens, requests, cost)
-            if w.bl >= 0 then pay(w, math.floor(s / 4 / w.bs) == w.period and cost or math.max(0, cost)) end
+            if w.bl >= 0 then
+                pay(w, math.floor(s / perSecond / w.bs) == w.period and cost or math.max(0, cost))
+            end
             if s <= last then s, tokens, requests = bucket, math.max(0, tokens), math.max(0, requests) end
             count(w, s, tokens, requests)
         end
@@ -307,7 +313,7 @@ struct RedisScripts: Sendable {
                 local mine = tonumber(call('HGET', held, 'p|' .. member .. '|' .. n) or 0)
                 hold(w, whole, member, ARGV[w.at + 3] - mine)
             end
-            local bt, br, bp, bs = 0, 0, 0, bucket + 4
+            local bt, br, bp, bs = 0, 0, 0, bucket + ahead
             if purpose ~= 2 then
                 local a = w.at
                 bt, br, bp, bs =
