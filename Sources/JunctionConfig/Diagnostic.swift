@@ -1,5 +1,5 @@
 // What is wrong in a configuration file, and where. Diagnostics are collected, so that one run shows them
-// all. Knows no YAML. No text of a diagnostic is ever made from a secret or from the environment.
+// all. Of YAML it knows positions. No text of a diagnostic is ever made from a secret or the environment.
 import JunctionYAML
 
 /// One fault of a configuration file. An `error` means that there is no configuration to start with; a
@@ -36,6 +36,11 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
         let place = "\(file):\(line):\(column): \(severity.rawValue): "
         return place + (key.isEmpty ? message : "\(key): \(message)")
     }
+}
+
+/// `1 error`, `2 errors`.
+package func counted(_ count: Int, _ noun: String) -> String {
+    "\(count) \(noun)\(count == 1 ? "" : "s")"
 }
 
 /// Where something stands: its position, and the way to it through the keys.

@@ -20,7 +20,7 @@ public func readConfiguration(
     if let configuration { return configuration }
     let errors = diagnostics.count { $0.severity == .error }
     throw UnusableFile(
-        description: "\(file): \(errors) error\(errors == 1 ? "" : "s"); a router would not start with it")
+        description: "\(file): \(counted(errors, "error")); a router would not start with it")
 }
 
 /// The text of a file.

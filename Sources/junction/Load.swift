@@ -1,6 +1,7 @@
 // `junction load`: loads a running router, reports what came of it, judges and compares.
 import ArgumentParser
 import Glibc
+import JunctionConfig
 import JunctionLoad
 import JunctionReport
 import JunctionTransport

@@ -17,11 +17,6 @@ func printError(_ text: String) {
     try? writeStandardError(text)
 }
 
-/// `1 error`, `2 errors`.
-func counted(_ count: Int, _ noun: String) -> String {
-    "\(count) \(noun)\(count == 1 ? "" : "s")"
-}
-
 /// Text to the right of its column.
 func padded(_ text: String, _ width: Int) -> String {
     String(repeating: " ", count: max(0, width - text.count)) + text

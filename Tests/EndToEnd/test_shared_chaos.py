@@ -103,6 +103,9 @@ class World:
     def say(self, text):
         return [router.output().count(text) for router in self.routers]
 
+    def misses_redis(self):
+        eventually(lambda: all(self.say("usage is not shared")), "it is missed")
+
     def counted(self):
         """By deployment: what Redis has counted, and what the provider has answered."""
         usage = shared.usage(self.routers[0].file.name)
@@ -150,7 +153,7 @@ def test_killed_and_started_again_with_nothing(start, mode):
 
     def trouble():
         redis.kill()
-        eventually(lambda: all(world.say("usage is not shared")), "it is missed")
+        world.misses_redis()
         time.sleep(2)
         start(shared.Redis, redis.port)
 
@@ -172,7 +175,7 @@ def test_stopped_for_ten_seconds(start, mode):
 
     def trouble():
         redis.pause()
-        eventually(lambda: all(world.say("usage is not shared")), "it is missed")
+        world.misses_redis()
         time.sleep(10)
         redis.go_on()
 
@@ -193,7 +196,7 @@ def test_its_packets_are_dropped(start, mode):
 
     def trouble():
         namespace.cut()
-        eventually(lambda: all(world.say("usage is not shared")), "it is missed")
+        world.misses_redis()
         time.sleep(5)
         namespace.mend()
 
