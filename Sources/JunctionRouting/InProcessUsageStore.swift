@@ -27,7 +27,6 @@ public final class InProcessUsageStore: UsageStore {
 
     struct Member {
         var epoch: Int
-        var number = 0
         var lastSeen: Duration
         var parallel: [String: Int] = [:]
     }
@@ -35,6 +34,8 @@ public final class InProcessUsageStore: UsageStore {
     struct Group {
         var counts: [String: Counts] = [:]
         var members: [String: Member] = [:]
+        /// The number of each instance's last report. It outlives the membership, as what was reported does.
+        var told: [String: Int] = [:]
         /// Nobody was heard last before this.
         var silentSince = Duration.zero
     }
@@ -110,8 +111,9 @@ extension InProcessUsageStore.Group {
         freeSilent(now)
         let rows = report.entries.map(\.row)
         for row in rows + (report.whole.map { [$0] } ?? []) { advance(row, to: bucket) }
-        if report.number > members[member.name]!.number {
-            members[member.name]!.number = report.number
+        let number = told[member.name]
+        if report.number > number ?? 0 {
+            told[member.name] = report.number
             apply(report, of: member.name, bucket, now)
         }
         let entries = report.entries.map { entry in
@@ -132,7 +134,7 @@ extension InProcessUsageStore.Group {
             return news
         }
         let news = SharedNews(
-            members: members.count, wasKnown: (known?.number ?? 0) > 0, clock: StoreClock(now),
+            members: members.count, wasKnown: number != nil, clock: StoreClock(now),
             entries: entries)
         if report.purpose == .leaves { free(member.name) }
         return .content(news)

@@ -94,6 +94,16 @@ struct SharedPlace {
         corrections[bucket]!.cost += cost
     }
 
+    /// What has left the window by a bucket need not be told any more, but for money.
+    mutating func forget(by bucket: Int) {
+        for (old, change) in corrections where old <= bucket - StoreClock.windowBuckets {
+            corrections[old] = nil
+            if let budget = row.budget, budget.period(of: old) == budget.period(of: bucket) {
+                correct(bucket, cost: change.cost)
+            }
+        }
+    }
+
     mutating func use(_ bucket: Int, tokens: Int, requests: Int, cost: Int) {
         own.add(bucket, tokens: tokens, requests: requests)
         guard let budget = row.budget else { return }
@@ -131,15 +141,18 @@ struct UsedByBucket {
     /// All that was used in the window that ends with this one.
     func total(at bucket: Int) -> SharedAmount {
         var total = SharedAmount()
-        for entry in buckets where entry.bucket > bucket - StoreClock.windowBuckets {
-            total.tokens += entry.tokens
-            total.requests += entry.requests
+        each(at: bucket) { _, tokens, requests in
+            total.tokens += tokens
+            total.requests += requests
         }
         return total
     }
 
-    func each(_ body: (_ bucket: Int, _ tokens: Int, _ requests: Int) -> Void) {
-        for entry in buckets { body(entry.bucket, entry.tokens, entry.requests) }
+    /// Each bucket of the window that ends with this one.
+    func each(at bucket: Int, _ body: (_ bucket: Int, _ tokens: Int, _ requests: Int) -> Void) {
+        for entry in buckets where entry.bucket > bucket - StoreClock.windowBuckets {
+            body(entry.bucket, entry.tokens, entry.requests)
+        }
     }
 
     mutating func clear() { buckets = [] }
@@ -424,6 +437,7 @@ struct SharedRooms {
         endBlocks(now)
         switch phase {
         case .apart:
+            for place in places.indices { places[place].forget(by: bucket(now)) }
             member.epoch += 1
             var report = SharedReport(
                 modelGroup: modelGroup, purpose: .joins, number: 0, entries: entries(tell), whole: wholeRow)
@@ -558,7 +572,7 @@ struct SharedRooms {
         sent = nil
         for place in places.indices.dropLast() {
             var corrections: [Int: SharedPlace.Change] = [:]
-            places[place].own.each { bucket, tokens, requests in
+            places[place].own.each(at: bucket(now)) { bucket, tokens, requests in
                 let last = bucket - bucket % StoreClock.bucketsASecond + StoreClock.bucketsASecond - 1
                 corrections[last, default: .init()].tokens += tokens
                 corrections[last]!.requests += requests

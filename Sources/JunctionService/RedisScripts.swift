@@ -9,8 +9,10 @@ import JunctionRouting
 ///   `e|NAME`: the last bucket that has left; `c|NAME` and `k|NAME`: end of a cooldown in ms, and its cause;
 ///   `lw|NAME` and `lf|NAME`: latencies in ns; and `s`: the latest bucket, so that time never goes back.
 /// - `NAMESPACE:{GROUP}:members`: a sorted set of the instances by when they were last heard, in ms.
-/// - `NAMESPACE:{GROUP}:held`: a hash. Of each instance MEMBER `e|MEMBER`, its epoch; `n|MEMBER`, the number
-///   of its last report; `p|MEMBER|NAME`, places in flight.
+/// - `NAMESPACE:{GROUP}:held`: a hash. Of each instance MEMBER `e|MEMBER`, its epoch; `p|MEMBER|NAME`, places
+///   in flight.
+/// - `NAMESPACE:{GROUP}:told:MEMBER`: the number of its last report. It outlives the membership, as what was
+///   reported does.
 /// - `NAMESPACE:{GROUP}:spend`: a hash. `NAME`: billionths of a dollar; `p|NAME`: the time of the budget.
 struct RedisScripts: Sendable {
     let reserve: RedisScript
@@ -27,7 +29,7 @@ struct RedisScripts: Sendable {
 
     private static let common = """
         local call = redis.call
-        local use, members, held, spend = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+        local use, members, held, spend, told = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
         -- Buckets: length in ms, number in a second and in the window, and how far ahead blocks go.
         local length, perSecond = \(1000 / StoreClock.bucketsASecond), \(StoreClock.bucketsASecond)
         local window, ahead = \(StoreClock.windowBuckets), \(InProcessUsageStore.bucketsAhead)
@@ -237,7 +239,7 @@ struct RedisScripts: Sendable {
     private static let exchangeText = """
         local member, epoch, purpose = ARGV[1], ARGV[2], tonumber(ARGV[4])
         local known = call('HGET', held, 'e|' .. member)
-        local hasReported = call('HGET', held, 'n|' .. member)
+        local number = call('GET', told)
         if purpose == 0 and known ~= epoch or purpose == 2 and not known then return { -1 } end
         if purpose == 1 then call('HSET', held, 'e|' .. member, epoch) end
         call('ZADD', members, now, member)
@@ -251,7 +253,7 @@ struct RedisScripts: Sendable {
                     call('HDEL', held, all[i])
                 end
             end
-            call('HDEL', held, 'e|' .. name, 'n|' .. name)
+            call('HDEL', held, 'e|' .. name)
             call('ZREM', members, name)
         end
         local silent = '(' .. now - tonumber(ARGV[5])
@@ -275,8 +277,8 @@ struct RedisScripts: Sendable {
             count(w, s, tokens, requests)
         end
 
-        if tonumber(ARGV[3]) > tonumber(call('HGET', held, 'n|' .. member) or 0) then
-            call('HSET', held, 'n|' .. member, ARGV[3])
+        if tonumber(ARGV[3]) > tonumber(number or 0) then
+            call('SET', told, ARGV[3])
             while at <= #ARGV do
                 local w, s = entries[ARGV[at] + 1], tonumber(ARGV[at + 1])
                 local tokens, requests = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
@@ -306,7 +308,7 @@ struct RedisScripts: Sendable {
             end
         end
 
-        local answer = { 1, call('ZCARD', members), hasReported and 1 or 0, tonumber(time[1]), micros }
+        local answer = { 1, call('ZCARD', members), number and 1 or 0, tonumber(time[1]), micros }
         for _, w in ipairs(entries) do
             local n = w.name
             if purpose == 1 then
@@ -329,6 +331,7 @@ struct RedisScripts: Sendable {
         end
         if purpose == 2 then free(member) end
         keep()
+        call('EXPIRE', told, 125)
         return answer
         """
 

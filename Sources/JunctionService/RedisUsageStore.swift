@@ -8,7 +8,7 @@ final class RedisUsageStore: UsageStore {
     private let client: RedisClient
     private let scripts: RedisScripts
     private let namespace: String
-    /// The four keys of each model group.
+    /// The keys of each model group, without those of members.
     private var keys: [String: [String]] = [:]
 
     init(client: RedisClient, namespace: String, scripts: RedisScripts = RedisScripts()) {
@@ -38,7 +38,8 @@ final class RedisUsageStore: UsageStore {
     func exchange(
         _ report: SharedReport, of member: StoreMember, then: @escaping (StoreAnswer<SharedNews>) -> Void
     ) {
-        evaluate(scripts.exchange, report.modelGroup, then, { Self.news($0, of: report) }) { command in
+        let read = { Self.news($0, of: report) }
+        evaluate(scripts.exchange, report.modelGroup, of: member, then, read) { command in
             command.append(member.name)
             command.append(member.epoch)
             command.append(report.number)
@@ -62,10 +63,12 @@ final class RedisUsageStore: UsageStore {
     }
 
     private func evaluate<Content: Sendable>(
-        _ script: RedisScript, _ modelGroup: String, _ then: @escaping (StoreAnswer<Content>) -> Void,
+        _ script: RedisScript, _ modelGroup: String, of member: StoreMember? = nil,
+        _ then: @escaping (StoreAnswer<Content>) -> Void,
         _ read: @escaping (ReplyReader) -> StoreAnswer<Content>?, _ write: (inout RedisCommand) -> Void
     ) {
-        let keys = keys(of: modelGroup)
+        var keys = keys(of: modelGroup)
+        if let member { keys.append("\(namespace):{\(modelGroup)}:told:\(member.name)") }
         client.evaluate(script, keyCount: keys.count) { result in
             switch result {
             case .success(.array(let values)):

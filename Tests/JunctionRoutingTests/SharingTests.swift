@@ -73,6 +73,42 @@ import Testing
         #expect(cluster.used == SharedAmount(tokens: 70, requests: 10))
     }
 
+    /// A stopped process: the others go on, and take it for dead.
+    @Test(arguments: [SharingMode.exact, .leased]) func whoWasSilentForLongCountsOnce(mode: SharingMode) {
+        let cluster = Cluster(mode, tokens: 100_000)
+        for _ in 0..<8 {
+            for index in 0..<10 { cluster.call(index % 2, tokens: 9).finish(tokens: 7, cluster.now) }
+            cluster.pass(.milliseconds(250))
+        }
+        cluster.silent = [0]
+        cluster.pass(.seconds(15))
+        cluster.silent = []
+        cluster.pass(.seconds(4))
+        #expect(cluster.used == SharedAmount(tokens: 560, requests: 80))
+    }
+
+    @Test(arguments: [SharingMode.exact, .leased]) func onlyTheLastMinuteIsToldAgain(mode: SharingMode) {
+        let cluster = Cluster(mode)
+        cluster.call(0).finish(tokens: 7, cluster.now)
+        cluster.pass(.seconds(70))
+        cluster.store.clear()
+        cluster.pass(.seconds(5))
+        #expect(cluster.used == SharedAmount())
+    }
+
+    @Test func onlyTheLastMinuteOfALongTimeAloneIsTold() {
+        let cluster = Cluster(.exact, limit: 1_000)
+        cluster.isGone = true
+        cluster.pass(.seconds(4))
+        for _ in 0..<3 {
+            cluster.call(0).finish(tokens: 7, cluster.now)
+            cluster.pass(.seconds(40))
+        }
+        cluster.isGone = false
+        cluster.pass(.seconds(5))
+        #expect(cluster.used == SharedAmount(tokens: 7, requests: 1))
+    }
+
     @Test func whereThatIsAskedNothingIsOpenWithoutTheStore() {
         let cluster = Cluster(.leased, failsClosed: true)
         cluster.isGone = true
@@ -110,6 +146,8 @@ private final class Cluster {
     let routers: [Router]
     var random = RandomSource(seed: 1)
     var isGone = false
+    /// Routers that say nothing.
+    var silent: Set<Int> = []
     private let time = Time()
     private let row: SharedRow
 
@@ -139,7 +177,7 @@ private final class Cluster {
         let end = time.now + duration
         while time.now < end {
             time.now += .milliseconds(50)
-            for router in routers {
+            for (index, router) in routers.enumerated() where !silent.contains(index) {
                 guard let (report, member) = router.report(ofModelGroup: 0, now: now) else { continue }
                 if isGone {
                     _ = router.part(fromStoreOfModelGroup: 0, now: now)

@@ -111,31 +111,30 @@ final class StoreUnderTest: @unchecked Sendable {
 
     /// Forgets what was counted, as a server that restarts empty.
     func clear() {
-        switch store {
-        case let store as InProcessUsageStore: store.clear()
-        default:
-            onLoop { [self] done in
-                let keys = ["use", "members", "held", "spend"].map {
-                    RedisArgument.text("\(namespace):{g}:\($0)")
-                }
-                client!.send([.text("DEL")] + keys) { _ in done(()) }
-            }
+        switch kind {
+        case .inProcess: onLoop { [self] done in done((store as! InProcessUsageStore).clear()) }
+        case .redis: _ = ofEachKey("DEL")
         }
     }
 
-    /// Seconds until each key of the group `g` expires; those that are not there are left out.
-    func timesToLive() -> [Int] {
-        onLoop { [self] done in
-            let answers = Mutex<[Int]>([])
-            for (index, name) in ["use", "members", "held", "spend"].enumerated() {
-                client!.send([.text("TTL"), .key("\(namespace):{g}:\(name)")]) { result in
-                    let seconds = (try? result.get())?.integer ?? -2
-                    let all = answers.withLock { answers in
-                        if seconds != -2 { answers.append(seconds) }
-                        return answers
-                    }
-                    if index == 3 { done(all) }
-                }
+    /// Seconds until each key of the group `g` expires.
+    func timesToLive() -> [Int] { ofEachKey("TTL") }
+
+    /// What Redis answers to a command about each key of the group `g`, whatever its name.
+    private func ofEachKey(_ command: String) -> [Int] {
+        let script = """
+            local answers = {}
+            for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+                answers[#answers + 1] = redis.call(ARGV[2], key)
+            end
+            return answers
+            """
+        return onLoop { [self] done in
+            client!.send([
+                .text("EVAL"), .text(script), .integer(0), .text("\(namespace):{g}:*"), .text(command),
+            ]) { result in
+                guard case .success(.array(let values)) = result else { return done([]) }
+                done(values.map { $0.integer ?? -2 })
             }
         }
     }

@@ -33,6 +33,32 @@ import Testing
         #expect(store.join(StoreMember(name: "anna", epoch: 3), number: 0).wasKnown)
     }
 
+    /// It was silent for so long that it was taken for dead, and tells again what was not answered: what it
+    /// used is still counted, so it must be known.
+    @Test(arguments: StoreKind.allCases) func whatWasToldOutlivesTheMembership(kind: StoreKind) {
+        let store = StoreUnderTest(kind)
+        store.join(anna)
+        store.join(bert)
+        var its = report(2)
+        its.corrections = [.init(row: 0, bucket: 4_000_000, tokens: 30, requests: 3)]
+        _ = store.exchange(its, of: anna)
+        store.now += .seconds(11)
+        #expect(store.exchange(report(2), of: bert).content?.members == 1)
+        #expect(store.exchange(its, of: anna).isUnknownMember)
+        let later = StoreMember(name: "anna", epoch: 2)
+        #expect(store.join(later, number: 0).wasKnown)
+        #expect(
+            store.exchange(its, of: later).content?.entries[0].used == SharedAmount(tokens: 30, requests: 3))
+    }
+
+    @Test(arguments: StoreKind.allCases) func aStoreThatLostAllKnowsNobody(kind: StoreKind) {
+        let store = StoreUnderTest(kind)
+        store.join(anna)
+        store.clear()
+        #expect(store.exchange(report(2), of: anna).isUnknownMember)
+        #expect(store.join(StoreMember(name: "anna", epoch: 2)).wasKnown == false)
+    }
+
     @Test(arguments: StoreKind.allCases) func tokensAreNeverMoreThanTheLimit(kind: StoreKind) {
         let store = StoreUnderTest(kind)
         store.join(anna)
@@ -297,7 +323,7 @@ import Testing
         _ = store.reserve(request(10, [row]), of: anna)
         _ = store.exchange(report(2, [row]), of: anna)
         let times = store.timesToLive()
-        #expect(times.count == 4)
+        #expect(times.count == 5)
         #expect(times.allSatisfy { $0 > 100 && $0 <= 86_400 + 125 })
     }
 
