@@ -104,6 +104,13 @@ struct SharedPlace {
         }
     }
 
+    /// Counts all so many buckets later.
+    mutating func move(by count: Int) {
+        corrections = Dictionary(uniqueKeysWithValues: corrections.map { ($0.key + count, $0.value) })
+        own.move(by: count)
+        usedApart.move(by: count)
+    }
+
     mutating func use(_ bucket: Int, tokens: Int, requests: Int, cost: Int) {
         own.add(bucket, tokens: tokens, requests: requests)
         guard let budget = row.budget else { return }
@@ -155,6 +162,10 @@ struct UsedByBucket {
         }
     }
 
+    mutating func move(by count: Int) {
+        for index in buckets.indices { buckets[index].bucket += count }
+    }
+
     mutating func clear() { buckets = [] }
 }
 
@@ -176,8 +187,8 @@ struct SharedRooms {
     private var nextReportAt = Instant.zero
     /// When the store was heard last.
     private var heardAt = Instant.zero
-    /// Seconds from our time to the store's.
-    private var clockOffset = Duration.zero
+    /// From our time to the store's; nil: it was never heard.
+    private var clockOffset: Duration?
 
     init(_ sharing: Sharing, modelGroup: String, rows: [SharedRow], whole: SharedRow) {
         self.sharing = sharing
@@ -192,7 +203,7 @@ struct SharedRooms {
     private var isExact: Bool { sharing.mode == .exact }
 
     /// The present bucket of the store's clock, as far as we know it.
-    func bucket(_ now: Instant) -> Int { (now.sinceStart + clockOffset).bucket }
+    func bucket(_ now: Instant) -> Int { (now.sinceStart + (clockOffset ?? .zero)).bucket }
 
     private func countsParallel(_ place: Int) -> Bool {
         places[place].row.parallelLimit != nil || whole.row.parallelLimit != nil
@@ -527,8 +538,7 @@ struct SharedRooms {
         heardAt = now
         reportedAt = now
         nextReportAt = now + (isExact ? Sharing.settleTime : Sharing.exchangeTime)
-        // From the moment of the answer: the report may have waited for a connection.
-        clockOffset = .seconds(news.clock.second) + .microseconds(news.clock.microsecond) - now.sinceStart
+        learnTime(news.clock, now)
         for (place, entry) in news.entries.enumerated() {
             places[place].heard = entry.used
             keep(entry.block, at: place, clock: news.clock, sentAt: sentAt)
@@ -554,6 +564,15 @@ struct SharedRooms {
             }
         case .together: sent = nil
         }
+    }
+
+    /// From the moment of the answer: the report may have waited for a connection.
+    private mutating func learnTime(_ clock: StoreClock, _ now: Instant) {
+        let isNew = clockOffset == nil
+        let before = bucket(now)
+        clockOffset = .seconds(clock.second) + .microseconds(clock.microsecond) - now.sinceStart
+        guard isNew else { return }
+        for place in places.indices { places[place].move(by: bucket(now) - before) }
     }
 
     /// There may be room again where the store had none.

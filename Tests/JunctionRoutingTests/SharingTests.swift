@@ -97,9 +97,7 @@ import Testing
     }
 
     @Test func onlyTheLastMinuteOfALongTimeAloneIsTold() {
-        let cluster = Cluster(.exact, limit: 1_000)
-        cluster.isGone = true
-        cluster.pass(.seconds(4))
+        let cluster = Cluster(.exact, isGone: true)
         for _ in 0..<3 {
             cluster.call(0).finish(tokens: 7, cluster.now)
             cluster.pass(.seconds(40))
@@ -107,6 +105,21 @@ import Testing
         cluster.isGone = false
         cluster.pass(.seconds(5))
         #expect(cluster.used == SharedAmount(tokens: 7, requests: 1))
+    }
+
+    /// It has yet to hear what time it is for the store.
+    @Test func whatWasUsedBeforeTheStoreWasThereIsTold() {
+        let cluster = Cluster(.exact, isGone: true)
+        cluster.pass(.seconds(10))
+        cluster.call(0).finish(tokens: 7, cluster.now)
+        cluster.pass(.seconds(20))
+        cluster.isGone = false
+        cluster.pass(.seconds(5))
+        #expect(cluster.used == SharedAmount(tokens: 7, requests: 1))
+        cluster.pass(.seconds(30))
+        #expect(cluster.used == SharedAmount(tokens: 7, requests: 1))
+        cluster.pass(.seconds(7))
+        #expect(cluster.used == SharedAmount(), "it leaves a minute after it was used")
     }
 
     @Test func whereThatIsAskedNothingIsOpenWithoutTheStore() {
@@ -145,7 +158,7 @@ private final class Cluster {
     let store: InProcessUsageStore
     let routers: [Router]
     var random = RandomSource(seed: 1)
-    var isGone = false
+    var isGone: Bool
     /// Routers that say nothing.
     var silent: Set<Int> = []
     private let time = Time()
@@ -157,8 +170,9 @@ private final class Cluster {
 
     init(
         _ mode: SharingMode, limit: Int? = 1_000, tokens: Int? = nil, parallel: Int? = nil,
-        failsClosed: Bool = false
+        failsClosed: Bool = false, isGone: Bool = false
     ) {
+        self.isGone = isGone
         store = InProcessUsageStore { [time] in .seconds(1_000) + time.now }
         let deployment = Deployment(
             id: "d", modelGroup: "g", tokensPerMinute: tokens, requestsPerMinute: limit,
