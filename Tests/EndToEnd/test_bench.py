@@ -88,6 +88,12 @@ def test_costs_are_followed(tmp_path):
     assert all(value > 0 for part in ("deployments", "loops") for value in result[part].values())
 
 
+@pytest.mark.measured
+def test_the_costs_of_sharing_are_told():
+    out, _ = bench("shared_cost.py", "--rounds", 1, "--calls", 200)
+    assert re.findall(r"(?m)^\| (none|leased|exact) (?:\| [\d,.-]+ ){4}\|$", out) == ["none", "leased", "exact"] * 2
+
+
 def test_a_provider_over_http2(start):
     """The stand-in speaks cleartext HTTP/2, too: whole answers, streams, errors, and its counts."""
     upstream = start(Upstream, chunks=5, record=0)
