@@ -7,7 +7,8 @@ import JunctionRouting
 /// - `NAMESPACE:{GROUP}:use`: a hash. Of each deployment NAME (empty: the whole group) `t|NAME`, `r|NAME` and
 ///   `p|NAME`: tokens, requests and places in flight; `T|BUCKET|NAME` and `R|BUCKET|NAME`: buckets;
 ///   `e|NAME`: the last bucket that has left; `c|NAME` and `k|NAME`: end of a cooldown in ms, and its cause;
-///   `lw|NAME` and `lf|NAME`: latencies in ns; and `s`: the latest bucket, so that time never goes back.
+///   `lw|NAME` and `lf|NAME`: latencies in ns; `s`: the latest bucket, so that time never goes back; and `x`:
+///   how far it has been looked for deployments that are no more.
 /// - `NAMESPACE:{GROUP}:members`: a sorted set of the instances by when they were last heard, in ms.
 /// - `NAMESPACE:{GROUP}:held`: a hash. Of each instance MEMBER `e|MEMBER`, its epoch; `p|MEMBER|NAME`, places
 ///   in flight.
@@ -41,6 +42,23 @@ struct RedisScripts: Sendable {
         if latest < bucket then call('HSET', use, 's', bucket) else bucket = latest end
         local last = bucket - window
 
+        -- Buckets leave that are over since the one after `e`; of so many tokens and requests remain these.
+        local function leave(n, e, tokens, requests)
+            local fields = {}
+            for s = e + 1, math.min(last, e + window + 2 * ahead + 1) do
+                fields[#fields + 1] = 'T|' .. s .. '|' .. n
+                fields[#fields + 1] = 'R|' .. s .. '|' .. n
+            end
+            local old = call('HMGET', use, unpack(fields))
+            local gone = {}
+            for i = 1, #old, 2 do
+                if old[i] then tokens = tokens - old[i]; gone[#gone + 1] = fields[i] end
+                if old[i + 1] then requests = requests - old[i + 1]; gone[#gone + 1] = fields[i + 1] end
+            end
+            if #gone > 0 then call('HDEL', use, unpack(gone)) end
+            return tokens, requests
+        end
+
         -- A row of the arguments: name, limits of tokens, requests and parallel, budget, its seconds, cost;
         -- -1 is no limit. With what is counted, after buckets have left whose time is over.
         local function row(at)
@@ -55,18 +73,7 @@ struct RedisScripts: Sendable {
             if e < 0 then
                 call('HSET', use, 'e|' .. n, last)
             elseif e < last then
-                local fields = {}
-                for s = e + 1, math.min(last, e + window + 2 * ahead + 1) do
-                    fields[#fields + 1] = 'T|' .. s .. '|' .. n
-                    fields[#fields + 1] = 'R|' .. s .. '|' .. n
-                end
-                local old = call('HMGET', use, unpack(fields))
-                local gone = {}
-                for i = 1, #old, 2 do
-                    if old[i] then w.t = w.t - old[i]; gone[#gone + 1] = fields[i] end
-                    if old[i + 1] then w.r = w.r - old[i + 1]; gone[#gone + 1] = fields[i + 1] end
-                end
-                if #gone > 0 then call('HDEL', use, unpack(gone)) end
+                w.t, w.r = leave(n, e, w.t, w.r)
                 call('HSET', use, 'e|' .. n, last, 't|' .. n, w.t, 'r|' .. n, w.r)
             end
             if w.bl >= 0 then
@@ -308,6 +315,22 @@ struct RedisScripts: Sendable {
             end
         end
 
+        -- Forgets deployments that no report has named for so long that all they used has left: a few fields
+        -- are looked at with each tenth report.
+        local function sweep()
+            local found = call('HSCAN', use, call('HGET', use, 'x') or 0, 'MATCH', 'e|*', 'COUNT', 30)
+            call('HSET', use, 'x', found[1])
+            for i = 1, #found[2], 2 do
+                local n, e = string.sub(found[2][i], 3), tonumber(found[2][i + 1])
+                if e + window + 2 * ahead < last and tonumber(call('HGET', use, 'p|' .. n) or 0) == 0 then
+                    leave(n, e, 0, 0)
+                    for _, kind in ipairs({ 't', 'r', 'p', 'e', 'c', 'k', 'lw', 'lf' }) do
+                        call('HDEL', use, kind .. '|' .. n)
+                    end
+                end
+            end
+        end
+
         local answer = { 1, call('ZCARD', members), number and 1 or 0, tonumber(time[1]), micros }
         for _, w in ipairs(entries) do
             local n = w.name
@@ -330,6 +353,7 @@ struct RedisScripts: Sendable {
             for _, value in ipairs(its) do answer[#answer + 1] = value end
         end
         if purpose == 2 then free(member) end
+        if tonumber(ARGV[3]) % 10 == 0 then sweep() end
         keep()
         call('EXPIRE', told, 125)
         return answer

@@ -44,6 +44,24 @@ def test_instances_take_together_what_the_limits_allow(start, redis, mode):
     assert requests >= 0.95 * 120 and tokens >= 0.95 * 1500 - 20, (requests, tokens)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_cluster_keeps_each_model_group_in_one_slot(start, caller_of, mode):
+    node = start(shared.Redis, 0, "--cluster-enabled", "yes", "--cluster-port", str(shared.free_port()))
+    node.command("cluster", "addslotsrange", "0", "16383")
+    eventually(lambda: "cluster_state:ok" in node.command("cluster", "info"), "all slots are served")
+    models = [deployment(group, id=group, rpm=100, mock_response="hi") for group in ("g", "h")]
+    router = start(
+        lambda: shared.instance(models, {"redis_startup_nodes": [["127.0.0.1", node.port]]}, mode))
+    for group in ("g", "h"):
+        caller_of(router).complete(group, **FIELDS)
+        eventually(lambda: shared.usage(router.file.name)[group]["requests"] == 1, "it is counted")
+        keys = node.command("keys", f"junction:{{{group}}}:*").split()
+        assert len(keys) == 4 and len({node.command("cluster", "keyslot", key) for key in keys}) == 1, keys
+        assert all(0 < int(node.command("ttl", key)) <= 125 for key in keys)
+    assert len(node.command("keys", "*").split()) == 8, "no other keys"
+    assert "not shared" not in router.output()
+
+
 def agreed(redis_count, calls, mode):
     """Whether Redis has counted what the callers have been answered."""
     its = redis_count()["requests"]

@@ -120,6 +120,16 @@ final class StoreUnderTest: @unchecked Sendable {
     /// Seconds until each key of the group `g` expires.
     func timesToLive() -> [Int] { ofEachKey("TTL") }
 
+    /// What is counted in Redis of the group `g`, by field.
+    func fieldsOfUse() -> [String] {
+        onLoop { [self] done in
+            client!.send([.text("HKEYS"), .key("\(namespace):{g}:use")]) { result in
+                guard case .success(.array(let values)) = result else { return done([]) }
+                done(values.compactMap(\.text))
+            }
+        }
+    }
+
     /// What Redis answers to a command about each key of the group `g`, whatever its name.
     private func ofEachKey(_ command: String) -> [Int] {
         let script = """

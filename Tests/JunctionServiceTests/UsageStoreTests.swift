@@ -327,6 +327,38 @@ import Testing
         #expect(times.allSatisfy { $0 > 100 && $0 <= 86_400 + 125 })
     }
 
+    /// As after a change of the configuration, while the others keep the key from expiring.
+    @Test func deploymentsThatNobodyNamesAreForgotten() {
+        let store = StoreUnderTest(.redis)
+        let row = SharedRow(name: "b", tokensLimit: 10_000, parallelLimit: 3)
+        store.join(anna)
+        var its = report(2, [row])
+        its.corrections = (0..<200).map {
+            .init(row: 0, bucket: 4_000_000 - $0, tokens: 5, requests: 1)
+        }
+        _ = store.exchange(its, of: anna)
+        _ = store.reserve(request(10, [row]), of: anna)
+        #expect(store.fieldsOfUse().filter { $0.hasSuffix("|b") }.count > 400)
+        for number in 3..<200 {
+            store.now += .milliseconds(250)
+            _ = store.exchange(report(number), of: anna)
+        }
+        #expect(store.fieldsOfUse().filter { $0.hasSuffix("|b") }.count > 400, "its minute is not over")
+        for number in 200..<500 {
+            store.now += .milliseconds(250)
+            _ = store.exchange(report(number), of: anna)
+        }
+        #expect(store.fieldsOfUse().contains("p|b"), "a call is under way")
+        its = report(500, [row])
+        its.entries[0].parallel = 1
+        #expect(store.exchange(its, of: anna).content?.entries[0].used == SharedAmount())
+        for number in 501..<1_000 {
+            store.now += .milliseconds(250)
+            _ = store.exchange(report(number), of: anna)
+        }
+        #expect(store.fieldsOfUse().filter { $0.hasSuffix("|b") } == [])
+    }
+
     // MARK: Alike
 
     @Test(arguments: [7, 8] as [UInt64]) func bothSayTheSame(seed: UInt64) {
