@@ -187,6 +187,8 @@ struct SharedRooms {
     private var nextReportAt = Instant.zero
     /// When the store was heard last.
     private var heardAt = Instant.zero
+    /// Since when the others have yet to join a store that has lost all.
+    private var othersAwaitedSince: Instant?
     /// From our time to the store's; nil: it was never heard.
     private var clockOffset: Duration?
 
@@ -534,6 +536,10 @@ struct SharedRooms {
             for (place, entry) in news.entries.enumerated() { refuse(entry.block, at: place) }
             return
         }
+        if phase == .apart, awaitsOthers(news, now) {
+            nextReportAt = now + Sharing.exchangeTime
+            return
+        }
         members = max(1, news.members)
         heardAt = now
         reportedAt = now
@@ -564,6 +570,17 @@ struct SharedRooms {
             }
         case .together: sent = nil
         }
+    }
+
+    /// Whether a store that has lost all has yet to hear from others what they used. So long we stay alone,
+    /// but not for ever.
+    private mutating func awaitsOthers(_ news: SharedNews, _ now: Instant) -> Bool {
+        guard !news.wasKnown, news.members < members else {
+            othersAwaitedSince = nil
+            return false
+        }
+        othersAwaitedSince = othersAwaitedSince ?? now
+        return now - othersAwaitedSince! < StoreMember.heartbeat
     }
 
     /// From the moment of the answer: the report may have waited for a connection.

@@ -73,6 +73,25 @@ import Testing
         #expect(cluster.used == SharedAmount(tokens: 70, requests: 10))
     }
 
+    @Test(arguments: [SharingMode.exact, .leased])
+    func whoFindsAStoreThatHasLostAllWaitsForTheOthers(mode: SharingMode) {
+        let cluster = Cluster(mode, limit: 100)
+        cluster.pass(.seconds(4))
+        for index in 0..<60 { cluster.call(index % 2).finish(tokens: 1, cluster.now) }
+        cluster.pass(.milliseconds(2_500))
+        cluster.store.clear()
+        cluster.silent = [0]
+        cluster.pass(.seconds(2))
+        #expect((0..<100).count { _ in cluster.call(1).attempt != nil } <= 20, "nine tenths of half of the rest")
+        cluster.silent = []
+        cluster.pass(.seconds(1))
+        #expect(cluster.used.requests <= 100)
+        cluster.store.clear()
+        cluster.silent = [0]
+        cluster.pass(.seconds(7))
+        #expect((0..<100).count { _ in cluster.call(1).attempt != nil } > 20, "they may be gone")
+    }
+
     /// A stopped process: the others go on, and take it for dead.
     @Test(arguments: [SharingMode.exact, .leased]) func whoWasSilentForLongCountsOnce(mode: SharingMode) {
         let cluster = Cluster(mode, tokens: 100_000)
