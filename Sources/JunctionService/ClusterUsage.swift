@@ -69,7 +69,8 @@ private final class UsageReader {
         }
         var options = RedisOptions(shared.redis)
         // A person waits, not a call.
-        options.timeout = max(options.timeout, .seconds(2))
+        options.timeout = max(options.timeout, .seconds(5))
+        options.connectTimeout = .seconds(5)
         client = RedisClient(loop: loop, options: options) { 0 }
         store = RedisUsageStore(client: client, namespace: shared.redis.namespace)
         client.onStateChange = { [unowned self] state in
