@@ -121,8 +121,9 @@ class World:
 
     def agrees(self):
         # Never less than was used. What was granted and whose answer was lost is counted beside it until its minute
-        # is over: a call that each caller had under way, with leases its block too, and the blocks asked for.
-        lost = 30 if self.mode == "leased" else 4
+        # is over: each time that an instance missed Redis or was stopped, a call of each of its callers, and with
+        # leases their blocks too.
+        lost = (1 + sum(self.say("usage is not shared"))) * (20 if self.mode == "leased" else 2)
         return all(0 <= redis - provider <= lost for redis, provider in self.counted().values())
 
     def agrees_exactly_a_window_after(self, moment):
@@ -154,7 +155,7 @@ class World:
         assert most <= TIGHT * OVER, most
         assert most > TIGHT / 3, "it is used while all this happens"
         for router in self.routers:
-            assert router.output().count("usage is not shared") <= 3, "it is said once, not with every call"
+            assert router.output().count("usage is not shared") < 10, "it is said once, not with every call"
         return stopped
 
 
