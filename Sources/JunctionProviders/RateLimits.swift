@@ -1,6 +1,6 @@
 // What the header fields of an answer say about the provider's limits, and about when to come again.
 // Sources: platform.openai.com/docs/guides/rate-limits, docs.anthropic.com/en/api/rate-limits,
-// openrouter.ai/docs/api-reference/limits, RFC 9110 sections 5.6.7 and 10.2.3, RFC 3339.
+// openrouter.ai/docs/api-reference/limits, RFC 9110 section 10.2.3.
 import JunctionRouting
 
 /// What an answer's header fields say.
@@ -11,8 +11,8 @@ struct AnswerHeaders {
     private var tokensReset: Duration?
     private var retryAfter: Duration?
     private var retryAfterMilliseconds: Duration?
-    private var retryDate: Duration?
-    private var date: Duration?
+    private var retryDate: HTTPDate?
+    private var date: HTTPDate?
     /// Of a limit that is not said to be of requests or of tokens (OpenRouter): whether all of it is used,
     /// and when it is whole again, since 1970.
     private var isUsedUp = false
@@ -22,7 +22,7 @@ struct AnswerHeaders {
 
     /// Dates are read against the answer's own, which may come behind them.
     var rateLimits: RateLimits {
-        guard let date, requestsReset != nil || tokensReset != nil else { return limits }
+        guard let date = date?.time, requestsReset != nil || tokensReset != nil else { return limits }
         var limits = limits
         if let requestsReset { limits.requests.reset = max(.zero, requestsReset - date) }
         if let tokensReset { limits.tokens.reset = max(.zero, tokensReset - date) }
@@ -35,8 +35,8 @@ struct AnswerHeaders {
     var wait: Duration? {
         if let retryAfterMilliseconds { return retryAfterMilliseconds }
         if let retryAfter { return retryAfter }
-        if let retryDate, let date { return max(.zero, retryDate - date) }
-        if isUsedUp, let resetDate, let date { return max(.zero, resetDate - date) }
+        if let retryDate, let date { return max(.zero, retryDate.time(asOf: date) - date.time) }
+        if isUsedUp, let resetDate, let date { return max(.zero, resetDate - date.time) }
         let rateLimits = rateLimits
         return [rateLimits.requests, rateLimits.tokens].filter { $0.remaining == 0 }.compactMap(\.reset)
             .filter { $0 > .zero }.max()
@@ -44,10 +44,10 @@ struct AnswerHeaders {
 
     mutating func read(name: Span<UInt8>, value: Span<UInt8>) {
         switch name.count {
-        case 4 where equal(name, "date"): date = secondsSince1970(httpDate: value)
+        case 4 where equal(name, "date"): date = HTTPDate(value)
         case 11 where equal(name, "retry-after"):
             retryAfter = duration(value)
-            if retryAfter == nil { retryDate = secondsSince1970(httpDate: value) }
+            if retryAfter == nil { retryDate = HTTPDate(value) }
         case 14 where equal(name, "retry-after-ms"):
             retryAfterMilliseconds = duration(value).map { $0 / 1000 }
         case 16 where equal(name, "x-amzn-errortype"): errorType = text(value)
@@ -100,7 +100,7 @@ private func whole(_ text: Span<UInt8>) -> Int? {
     return value
 }
 
-private func digit(_ byte: UInt8) -> Int? { byte >= 0x30 && byte <= 0x39 ? Int(byte - 0x30) : nil }
+func digit(_ byte: UInt8) -> Int? { byte >= 0x30 && byte <= 0x39 ? Int(byte - 0x30) : nil }
 
 private func equal(_ name: Span<UInt8>, _ lowercase: StaticString) -> Bool {
     for place in 0..<name.count {
@@ -158,52 +158,8 @@ private func decimal(_ text: Span<UInt8>, _ at: inout Int) -> Duration? {
     return .seconds(seconds) + .nanoseconds(nanoseconds)
 }
 
-/// The time of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`, since 1970. Nil for the two obsolete forms.
-private func secondsSince1970(httpDate text: Span<UInt8>) -> Duration? {
-    guard text.count == 29, let day = number(text, 5..<7), let year = number(text, 12..<16),
-        let hour = number(text, 17..<19), let minute = number(text, 20..<22),
-        let second = number(text, 23..<25),
-        let month = (0..<12).first(where: { monthEquals(text, $0) })
-    else { return nil }
-    return .seconds(
-        daysSince1970(year: year, month: month + 1, day: day) * 86400 + hour * 3600 + minute * 60 + second)
-}
-
-/// The time of an RFC 3339 timestamp in UTC, such as `2025-08-01T12:00:30Z`, since 1970; its fraction is left
-/// out.
-private func secondsSince1970(timestamp text: Span<UInt8>) -> Duration? {
-    guard text.count >= 20, text[text.count - 1] == UInt8(ascii: "Z"), let year = number(text, 0..<4),
-        let month = number(text, 5..<7), (1...12).contains(month), let day = number(text, 8..<10),
-        let hour = number(text, 11..<13), let minute = number(text, 14..<16),
-        let second = number(text, 17..<19)
-    else { return nil }
-    return .seconds(
-        daysSince1970(year: year, month: month, day: day) * 86400 + hour * 3600 + minute * 60 + second)
-}
-
 /// The time of a number of milliseconds or seconds since 1970; nil for one that is of neither.
 private func timeSince1970(_ count: Int) -> Duration? {
     if count >= 1_000_000_000_000 { return .milliseconds(count) }
     return count >= 1_000_000_000 ? .seconds(count) : nil
-}
-
-private func monthEquals(_ text: Span<UInt8>, _ month: Int) -> Bool {
-    let names = ("JanFebMarAprMayJunJulAugSepOctNovDec" as StaticString).utf8Start + month * 3
-    return text[8] == names[0] && text[9] == names[1] && text[10] == names[2]
-}
-
-private func number(_ text: Span<UInt8>, _ range: Range<Int>) -> Int? {
-    var value = 0
-    for place in range {
-        guard let digit = digit(text[place]) else { return nil }
-        value = value * 10 + digit
-    }
-    return value
-}
-
-/// In the Gregorian calendar; years begin in March, so that the leap day is the last.
-private func daysSince1970(year: Int, month: Int, day: Int) -> Int {
-    let year = month > 2 ? year : year - 1
-    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    return year * 365 + year / 4 - year / 100 + year / 400 + dayOfYear - 719_468
 }

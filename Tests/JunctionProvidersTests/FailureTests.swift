@@ -158,6 +158,49 @@ struct FailureTests {
         #expect(failure(status: 429, "{}", fields: fields)?.retryAfter == wait)
     }
 
+    /// All but the first are 30 s after it, or no date.
+    @Test(arguments: [
+        ("Sun, 06 Nov 1994 08:50:07 GMT", true), ("Sunday, 06-Nov-94 08:50:07 GMT", true),
+        ("Sun Nov  6 08:50:07 1994", true), ("Sun Nov 06 08:50:07 1994", true),
+        ("Sun, 06 Nov 1994 08:50:07 EST", false), ("Sunday, 06-Nov-94 08:50:07 CET", false),
+        ("Sun, 6 Nov 1994 08:50:07 GMT", false), ("Sun Nov 6 08:50:07 1994", false),
+        ("Sunday, 06-Nov-1994 08:50:07 GMT", false), ("Sun, 06-Nov-94 08:50:07 GMT", false),
+        ("Sun, 06 nov 1994 08:50:07 GMT", false), ("Sunday, 06-Foo-94 08:50:07 GMT", false),
+        ("Sun Foo  6 08:50:07 1994", false), ("Sun, 31 Nov 1994 08:50:07 GMT", false),
+        ("Sun Nov  0 08:50:07 1994", false), ("Wednesday, 29-Feb-95 08:50:07 GMT", false),
+        ("Sun Nov  6 24:50:07 1994", false), ("Sun Nov  6 08:60:07 1994", false),
+        ("Sun Nov  6 08:50:61 1994", false), ("Sun Nov  6 08.50.07 1994", false),
+        ("Sun Nov  6 08:50:07 199x", false), ("Sun, Nov  6 08:50:07 1994", false), (",", false),
+        ("Sunday, 06-Nov-94 08:50:07 GM", false), ("Sunday,06-Nov-94 08:50:07 GMT", false),
+        ("Moooooonday, 06-Nov-94 08:50:07 GMT", false), ("                        ", false),
+    ])
+    func readsDates(text: String, isDate: Bool) {
+        for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            for fields in [
+                [("Date", date), ("Retry-After", text)], [("Retry-After", text), ("Date", date)],
+            ] {
+                #expect(
+                    failure(status: 429, "{}", fields: fields)?.retryAfter == (isDate ? .seconds(30) : nil))
+            }
+        }
+    }
+
+    /// Years of two digits are at most fifty years ahead (RFC 9110, section 5.6.7).
+    @Test(arguments: [
+        ("Sat, 31 Dec 2026 23:59:59 GMT", "Friday, 01-Jan-27 00:00:01 GMT", 2),
+        ("Saturday, 31-Dec-26 23:59:59 GMT", "Friday, 01-Jan-27 00:00:01 GMT", 2),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", "Saturday, 01-Jan-00 00:00:01 GMT", 2),
+        ("Sat, 01 Jan 2000 00:00:00 GMT", "Friday, 31-Dec-99 23:59:59 GMT", 0),
+        ("Wed, 25 Nov 2026 12:00:00 GMT", "Wednesday, 25-Nov-76 12:00:00 GMT", (50 * 365 + 13) * 86400),
+        ("Wed, 25 Nov 2026 12:00:00 GMT", "Friday, 25-Nov-77 12:00:00 GMT", 0),
+        ("Wed, 29 Feb 2096 00:00:00 GMT", "Wednesday, 29-Feb-96 00:00:05 GMT", 5),
+        ("Thu, 29 Feb 1996 00:00:00 GMT", "Thursday, 29-Feb-96 00:00:05 GMT", 5),
+    ])
+    func aYearOfTwoDigitsIsNearThePresent(date: String, retryAfter: String, seconds: Int) {
+        let fields = [("Date", date), ("Retry-After", retryAfter)]
+        #expect(failure(status: 503, "{}", fields: fields)?.retryAfter == .seconds(seconds))
+    }
+
     @Test(
         arguments: [
             ("12ms", .milliseconds(12)), ("1s", .seconds(1)), ("6m0s", .seconds(360)),
