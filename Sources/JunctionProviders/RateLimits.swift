@@ -1,6 +1,7 @@
 // What the header fields of an answer say about the provider's limits, and about when to come again.
 // Sources: platform.openai.com/docs/guides/rate-limits, docs.anthropic.com/en/api/rate-limits,
-// openrouter.ai/docs/api-reference/limits, RFC 9110 section 10.2.3.
+// openrouter.ai/docs/api-reference/limits, RFC 9110 section 10.2.3. Mistral documents no names: those of 2026
+// are quoted in github.com/mistralai/client-ts/issues/169, those of 2025 in other projects' tests.
 import JunctionRouting
 
 /// What an answer's header fields say.
@@ -60,7 +61,25 @@ struct AnswerHeaders {
         case 28 where equal(name, "x-ratelimit-remaining-tokens"): limits.tokens.remaining = whole(value)
         case 30 where equal(name, "x-ratelimit-remaining-requests"):
             limits.requests.remaining = whole(value)
-        case 32...38: readAnthropic(name: name, value: value)
+        case 32...38 where name[0] | 0x20 == UInt8(ascii: "a"): readAnthropic(name: name, value: value)
+        default: readMinutes(name: name, value: value)
+        }
+    }
+
+    /// Limits that say in their name that they are of a minute (Mistral; of tokens Cerebras, which also says
+    /// when all is back). Those of a month beside them are not read.
+    private mutating func readMinutes(name: Span<UInt8>, value: Span<UInt8>) {
+        switch name.count {
+        case 21 where equal(name, "ratelimitbysize-reset"): limits.tokens.reset = duration(value)
+        case 28 where equal(name, "x-ratelimit-limit-req-minute"): limits.requests.limit = limit(value)
+        case 30 where equal(name, "x-ratelimitbysize-limit-minute"): limits.tokens.limit = limit(value)
+        case 31 where equal(name, "x-ratelimit-limit-tokens-minute"): limits.tokens.limit = limit(value)
+        case 31 where equal(name, "x-ratelimit-reset-tokens-minute"): limits.tokens.reset = duration(value)
+        case 32 where equal(name, "x-ratelimit-remaining-req-minute"):
+            if let remaining = whole(value) { limits.requests.noteMinute(remaining) }
+        case 34 where equal(name, "x-ratelimitbysize-remaining-minute"),
+            35 where equal(name, "x-ratelimit-remaining-tokens-minute"):
+            if let remaining = whole(value) { limits.tokens.noteMinute(remaining) }
         default: break
         }
     }
@@ -80,6 +99,14 @@ struct AnswerHeaders {
             limits.requests.remaining = whole(value)
         default: break
         }
+    }
+}
+
+extension RateLimits.Limit {
+    /// All of a minute's limit is back after a minute, where nothing says when.
+    fileprivate mutating func noteMinute(_ remaining: Int) {
+        self.remaining = remaining
+        reset = reset ?? .seconds(60)
     }
 }
 

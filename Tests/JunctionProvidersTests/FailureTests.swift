@@ -233,4 +233,63 @@ struct FailureTests {
             isStreaming: false, with: reader)
         #expect(reader.rateLimits == RateLimits())
     }
+
+    /// Fields as answers of Mistral had them in 2026 and 2025, and Cerebras' of the same names.
+    @Test(
+        arguments: [
+            (
+                [
+                    ("x-ratelimit-limit-req-minute", "720"), ("x-ratelimit-remaining-req-minute", "717"),
+                    ("x-ratelimit-limit-tokens-minute", "5000000"), ("x-ratelimit-tokens-query-cost", "52"),
+                    ("x-ratelimit-remaining-tokens-minute", "4999911"),
+                ], RateLimits.Limit(limit: 720, remaining: 717, reset: .seconds(60)),
+                RateLimits.Limit(limit: 5_000_000, remaining: 4_999_911, reset: .seconds(60)), nil
+            ),
+            (
+                [
+                    ("x-ratelimitbysize-remaining-minute", "467993"), ("ratelimitbysize-query-cost", "32007"),
+                    ("ratelimitbysize-limit", "500000"), ("ratelimitbysize-reset", "40"),
+                    ("x-ratelimitbysize-limit-month", "1000000000"), ("ratelimitbysize-remaining", "467993"),
+                    ("x-ratelimitbysize-limit-minute", "500000"),
+                    ("x-ratelimitbysize-remaining-month", "999967993"),
+                ], RateLimits.Limit(),
+                RateLimits.Limit(limit: 500_000, remaining: 467_993, reset: .seconds(40)), nil
+            ),
+            (
+                [("RateLimitBySize-Reset", "3"), ("X-RateLimitBySize-Remaining-Minute", "0")],
+                RateLimits.Limit(), RateLimits.Limit(remaining: 0, reset: .seconds(3)), .seconds(3)
+            ),
+            (
+                // A model that the plan does not have.
+                [("x-ratelimit-limit-req-minute", "0"), ("x-ratelimit-remaining-req-minute", "0")],
+                RateLimits.Limit(remaining: 0, reset: .seconds(60)), RateLimits.Limit(), .seconds(60)
+            ),
+            (
+                [
+                    ("x-ratelimit-reset-tokens-minute", "26.5"),
+                    ("x-ratelimit-remaining-tokens-minute", "0"),
+                    ("x-ratelimit-remaining-requests-minute", "4"),
+                    ("x-ratelimit-limit-tokens-minute", "30000"),
+                ], RateLimits.Limit(),
+                RateLimits.Limit(limit: 30000, remaining: 0, reset: .milliseconds(26_500)),
+                .milliseconds(26_500)
+            ),
+            (
+                [
+                    ("x-ratelimit-remaining-tokens-minute", "-1"), ("x-ratelimit-limit-tokens-minute", "-1"),
+                    ("x-ratelimit-remaining-req-minute", "many"), ("x-ratelimit-limit-req-minute", ""),
+                ], RateLimits.Limit(), RateLimits.Limit(), nil
+            ),
+        ] as [([(String, String)], RateLimits.Limit, RateLimits.Limit, Duration?)])
+    func tellsTheLimitsOfAMinute(
+        fields: [(String, String)], requests: RateLimits.Limit, tokens: RateLimits.Limit, wait: Duration?
+    ) {
+        let reader = AnswerReader()
+        for fields in [fields, fields.reversed()] {
+            _ = read([], fields: fields, isStreaming: false, with: reader)
+            #expect(reader.rateLimits.requests == requests)
+            #expect(reader.rateLimits.tokens == tokens)
+            #expect(failure(status: 429, "{}", fields: fields)?.retryAfter == wait)
+        }
+    }
 }
