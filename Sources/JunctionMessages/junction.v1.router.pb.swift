@@ -287,13 +287,13 @@ extension JunctionV1 {
         case success
         /// No connection, or it broke before an answer.
         case connectionFailed
-        /// It took longer than the attempt had.
+        /// It took longer than the attempt had, or than the provider lets it take (408, 504).
         case timeout
         /// The provider limits the rate (429).
         case rateLimited
         /// The provider is overloaded (503, 529).
         case overloaded
-        /// The provider failed (other 5xx, 408, 409).
+        /// The provider failed (other 5xx, 409).
         case serverError
         /// The key was refused (401, 403).
         case authenticationFailed

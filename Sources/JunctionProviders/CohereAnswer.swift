@@ -137,8 +137,10 @@ private func finishReason(_ json: JSONValue, _ error: JSONText?) throws(AnswerPr
     case "MAX_TOKENS": return .length
     case "TOOL_CALL": return .toolCalls
     case "ERROR", "TIMEOUT":
-        let message = "TIMEOUT" ~= reason ? "the model took too long" : "the answer broke off"
-        throw .error(ProviderError(message: error.map(String.init) ?? message, type: "server_error"))
+        let (message, type) =
+            "TIMEOUT" ~= reason
+            ? ("the model took too long", "timeout_error") : ("the answer broke off", "server_error")
+        throw .error(ProviderError(message: error.map(String.init) ?? message, type: type))
     default: return .other
     }
 }

@@ -43,7 +43,8 @@ extension ProviderError {
         case 401, 403: .authentication
         case 402: .quotaExhausted
         case 404, 405, 410: .notFound
-        case 408, 409, 425, 499: .serverError
+        case 408, 504: .timeout
+        case 409, 425, 499: .serverError
         case 413: .contextWindowExceeded
         case 429: .rateLimited
         case 498, 503, 529: .overloaded
@@ -93,7 +94,7 @@ private let codes: [String: Failure.Kind] = [
     "permission_error": .authentication,
     "not_found_error": .notFound,
     "billing_error": .quotaExhausted,
-    "timeout_error": .serverError,
+    "timeout_error": .timeout,
     "engine_overloaded_error": .overloaded,
     "server_error": .serverError,
     "api_error": .serverError,
@@ -107,7 +108,7 @@ private let codes: [String: Failure.Kind] = [
     "ServiceQuotaExceededException": .rateLimited,
     "ModelNotReadyException": .overloaded,
     "ServiceUnavailableException": .overloaded,
-    "ModelTimeoutException": .serverError,
+    "ModelTimeoutException": .timeout,
     "ModelErrorException": .serverError,
     "ModelStreamErrorException": .serverError,
     "InternalServerException": .serverError,

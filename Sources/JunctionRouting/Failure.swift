@@ -7,7 +7,8 @@ public struct Failure: Error, Sendable, Equatable {
     public enum Kind: Int, Sendable, CaseIterable {
         /// No connection, or it broke before any byte of an answer.
         case connection
-        /// Neither the answer nor, for a stream, its first content came in the attempt's time.
+        /// Neither the answer nor, for a stream, its first content came in the attempt's time, or the
+        /// provider says that it took too long (408, 504).
         case timeout
         /// The provider limits the rate (429).
         case rateLimited
@@ -15,7 +16,7 @@ public struct Failure: Error, Sendable, Equatable {
         case quotaExhausted
         /// The provider is overloaded (503, 529).
         case overloaded
-        /// The provider failed (other 5xx, 408, 409).
+        /// The provider failed (other 5xx, 409).
         case serverError
         /// The key was refused (401, 403).
         case authentication

@@ -43,7 +43,8 @@ struct Remedy: Sendable {
         )
     }
 
-    init(of kind: Failure.Kind, usesCallersKey: Bool = false) {
+    /// - Parameter httpStatus: what the provider answered; 0: nothing.
+    init(of kind: Failure.Kind, httpStatus: Int = 0, usesCallersKey: Bool = false) {
         self =
             switch kind {
             case .connection: Remedy(.onceAtOnce, .yes, .general, .failure, .unavailable)
@@ -60,6 +61,9 @@ struct Remedy: Sendable {
             case .contentPolicy: Remedy(.never, .no, .contentPolicy, .none, .contentPolicy)
             case .malformedResponse: Remedy(.whenNothingElse, .yes, .general, .failure, .unavailable)
             case .streamCut: Remedy(.whenNothingElse, .yes, .general, .failure, .unavailable)
+            case .timeout where httpStatus > 0:
+                // It was the provider that gave up, before the attempt's time was over.
+                Remedy(.afterBackOff, .yes, .general, .failure, .unavailable)
             case .timeout: Remedy(.never, .yes, .general, .failure, .unavailable)
             case .cancelled: Remedy(.never, .no, nil, .none, .cancelled)
             }

@@ -99,11 +99,11 @@ public struct Route: ~Copyable {
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
         if committed != nil {
             guard canGoOn, broken == nil, router.rescues(call),
-                remedy(failure.kind).others == .yes
+                remedy(failure).others == .yes
             else { return reply(.streamInterrupted, failure.message, now) }
             (broken, committed) = (committed, nil)
         }
-        let remedy = remedy(failure.kind)
+        let remedy = remedy(failure)
         note(remedy.outcome)
         if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
         if remedy.fallback == nil, remedy.others == .no {
@@ -251,7 +251,7 @@ public struct Route: ~Copyable {
         guard let last = here.last, let failure = attempts[last].outcome, isOpen(.again, now) else {
             return nil
         }
-        if remedy(failure.kind).same == .onceAtOnce, mayPass(last) {
+        if remedy(failure).same == .onceAtOnce, mayPass(last) {
             return attempt(.again, only: attempts[last].place, now, &random)
         }
         let delay = BackOff.delay(round: backOffs, random: &random)
@@ -263,8 +263,8 @@ public struct Route: ~Copyable {
 
     /// Leaves this target for the next.
     private mutating func moveOn(_ now: Instant, _ random: inout RandomSource) -> Action {
-        if let failure = lastFailureHere, remedy(failure.kind).fallback == nil {
-            return reply(remedy(failure.kind).outcome, failure.message, now)
+        if let failure = lastFailureHere, remedy(failure).fallback == nil {
+            return reply(remedy(failure).outcome, failure.message, now)
         }
         noteShortage(now)
         planFallbacks()
@@ -601,11 +601,12 @@ public struct Route: ~Copyable {
     private var lastFailureHere: Failure? { here.last.flatMap { attempts[$0].outcome } }
 
     /// What a failure at the present target leads to.
-    private func remedy(_ kind: Failure.Kind) -> Remedy {
-        var remedy = Remedy(of: kind, usesCallersKey: target(visit).usesCallersKey)
-        if remedy.others == .no, retriesByPolicy(kind) ?? 0 > 0 { remedy.others = .yes }
+    private func remedy(_ failure: Failure) -> Remedy {
+        var remedy = Remedy(
+            of: failure.kind, httpStatus: failure.httpStatus, usesCallersKey: target(visit).usesCallersKey)
+        if remedy.others == .no, retriesByPolicy(failure.kind) ?? 0 > 0 { remedy.others = .yes }
         // It may be the beginning of an answer that this one does not take.
-        if broken != nil, kind == .badRequest { (remedy.others, remedy.fallback) = (.yes, .general) }
+        if broken != nil, failure.kind == .badRequest { (remedy.others, remedy.fallback) = (.yes, .general) }
         return remedy
     }
 
@@ -652,7 +653,7 @@ public struct Route: ~Copyable {
     /// Whether asking the same deployment again may help, after this attempt.
     private func mayPass(_ attempt: Int) -> Bool {
         guard let failure = attempts[attempt].outcome else { return true }
-        switch remedy(failure.kind).same {
+        switch remedy(failure).same {
         case .never: return false
         case .afterBackOff: return true
         case .onceAtOnce:
@@ -719,7 +720,7 @@ public struct Route: ~Copyable {
         if attempts.isEmpty { return request }
         for attempt in here {
             guard let failure = attempts[attempt].outcome else { continue }
-            switch remedy(failure.kind).others {
+            switch remedy(failure).others {
             case .yes: break
             case .no: return nil
             case .largerWindow:
@@ -757,7 +758,7 @@ public struct Route: ~Copyable {
 
     /// Puts the fallbacks of the present target behind it, those that are not planned yet.
     private mutating func planFallbacks() {
-        let kind = lastFailureHere.flatMap { remedy($0.kind).fallback }
+        let kind = lastFailureHere.flatMap { remedy($0).fallback }
         let new = fallbacks(kind ?? .general).filter { !isPlanned($0) }
         plan.insert(contentsOf: new, at: frontier)
         let most = max(frontier, router.configuration.maxFallbacks)

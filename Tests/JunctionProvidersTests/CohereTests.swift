@@ -65,7 +65,7 @@ struct CohereTests {
             (400, "too many tokens: max tokens must be less than or equal to 4096", .badRequest),
             (400, "too many tokens: size limit exceeded by 11326 tokens.", .contextWindowExceeded),
             (422, "invalid type: parameter temperature is of type string", .badRequest),
-            (503, "", .overloaded), (504, "", .serverError),
+            (503, "", .overloaded), (504, "", .timeout),
         ] as [(Int, String, Failure.Kind)])
     func classesErrors(status: Int, message: String, kind: Failure.Kind) {
         let body = "{\"id\":\"1\",\"message\":\"\(message)\"}"
@@ -76,7 +76,7 @@ struct CohereTests {
         ("", Failure.Kind.malformedResponse), ("[]", .malformedResponse), ("{}", .malformedResponse),
         (#"{"message":"internal"}"#, .serverError),
         (#"{"message":{"content":[]},"finish_reason":"ERROR"}"#, .serverError),
-        (#"{"message":{"content":[]},"finish_reason":"TIMEOUT"}"#, .serverError),
+        (#"{"message":{"content":[]},"finish_reason":"TIMEOUT"}"#, .timeout),
     ])
     func whatIsNoAnswerIsAFailure(body: String, kind: Failure.Kind) {
         #expect(failure(status: 200, body, adapter: .cohere)?.kind == kind)

@@ -9,11 +9,11 @@ struct FailureTests {
         arguments: [
             (400, .badRequest), (401, .authentication), (402, .quotaExhausted), (403, .authentication),
             (404, .notFound),
-            (405, .notFound), (408, .serverError), (409, .serverError), (413, .contextWindowExceeded),
+            (405, .notFound), (408, .timeout), (409, .serverError), (413, .contextWindowExceeded),
             (418, .badRequest),
             (422, .badRequest), (429, .rateLimited), (500, .serverError), (502, .serverError),
             (503, .overloaded),
-            (504, .serverError), (529, .overloaded), (599, .serverError), (302, .serverError),
+            (504, .timeout), (529, .overloaded), (599, .serverError), (302, .serverError),
         ] as [(Int, Failure.Kind)])
     func theStatusClassesAnError(status: Int, kind: Failure.Kind) {
         for body in ["", "no JSON", "<html>", "{}", "[]", "null", #"{"error":{"message":"m"}}"#] {
@@ -47,6 +47,8 @@ struct FailureTests {
             (200, #"{"error":{"type":"invalid_request_error","message":"no"}}"#, .badRequest),
             (200, #"{"object":"error","message":"m","code":404}"#, .notFound),
             (500, #"{"error":{"message":"maximum context length"}}"#, .serverError),
+            (500, #"{"type":"error","error":{"type":"timeout_error"}}"#, .timeout),
+            (200, #"{"error":{"code":504,"message":"no answer in time"}}"#, .timeout),
         ] as [(Int, String, Failure.Kind)])
     func codesAndWordsSayMore(status: Int, body: String, kind: Failure.Kind) {
         #expect(failure(status: status, body)?.kind == kind)

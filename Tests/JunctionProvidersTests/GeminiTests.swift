@@ -128,7 +128,7 @@ struct GeminiTests {
             (403, "PERMISSION_DENIED", "no", .authentication),
             (404, "NOT_FOUND", "models/x is not found for API version v1beta", .notFound),
             (429, "RESOURCE_EXHAUSTED", "no", .rateLimited), (500, "INTERNAL", "no", .serverError),
-            (503, "UNAVAILABLE", "overloaded", .overloaded), (504, "DEADLINE_EXCEEDED", "no", .serverError),
+            (503, "UNAVAILABLE", "overloaded", .overloaded), (504, "DEADLINE_EXCEEDED", "no", .timeout),
         ] as [(Int, String, String, Failure.Kind)])
     func classesErrors(code: Int, status: String, message: String, kind: Failure.Kind) {
         let error = #"{"error":{"code":\#(code),"message":"\#(message)","status":"\#(status)"}}"#

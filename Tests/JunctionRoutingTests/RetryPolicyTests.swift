@@ -62,6 +62,15 @@ private let table = [
         }
     }
 
+    /// A provider that gave up (408, 504) left time to ask it again; an attempt whose time is over did not.
+    @Test func aTimeoutOfTheProvidersOwnIsBackedOffFrom() {
+        var call = TestCall(router("a"))
+        _ = call.start()
+        let failure = Failure(.timeout, httpStatus: 504, message: "the provider answered 504")
+        let action = call.route.failed(failure, now: at(1), random: &call.random)
+        #expect(action.waitsUntil.map { call.wake($0).deployment } == 0)
+    }
+
     @Test(arguments: table) func anotherDeployment(row: FailureCase) {
         var call = TestCall(router("a a"))
         let first = call.start().deployment!

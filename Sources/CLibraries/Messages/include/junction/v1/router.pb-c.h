@@ -219,7 +219,7 @@ typedef enum _Junction__V1__AttemptOutcome {
    */
   JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_CONNECTION_FAILED = 2,
   /*
-   * It took longer than the attempt had.
+   * It took longer than the attempt had, or than the provider lets it take (408, 504).
    */
   JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_TIMEOUT = 3,
   /*
@@ -231,7 +231,7 @@ typedef enum _Junction__V1__AttemptOutcome {
    */
   JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_OVERLOADED = 5,
   /*
-   * The provider failed (other 5xx, 408, 409).
+   * The provider failed (other 5xx, 409).
    */
   JUNCTION__V1__ATTEMPT_OUTCOME__ATTEMPT_OUTCOME_SERVER_ERROR = 6,
   /*
