@@ -15,7 +15,8 @@ public func initialize(
 }
 
 /// The first byte says how the answer is read (its adapter: the high half; its status; whether it streams: the
-/// lowest bit); the second, in what pieces, whether frames are mended, and whether it is read as embeddings.
+/// lowest bit); the second, in what pieces, whether frames are mended, and whether it is read as embeddings. What
+/// is Azure's is read as a token of Entra ID, too.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard count > 2 else { return 0 }
@@ -27,6 +28,7 @@ public func fuzz(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     body.copyMemory(from: UnsafeRawBufferPointer(start: bytes + 2, count: count - 2))
     if cut & 0x80 != 0 { mend(body) }
     let embeddingCount = cut >= 0xc0 ? 2 : nil
+    if adapter(mode) == .azure { _ = EntraToken(answer: Span(_unsafeBytes: UnsafeRawBufferPointer(body))) }
     let whole = read(UnsafeRawBufferPointer(body), pieceSize: body.count, mode, embeddingCount)
     let pieces = read(UnsafeRawBufferPointer(body), pieceSize: Int(cut % 16) + 1, mode, embeddingCount)
     if whole != pieces {
@@ -82,14 +84,17 @@ private let adapters = Registry.names.compactMap { Registry.provider(named: $0) 
     .reduce(into: [ProviderSpec]()) { adapters, provider in
         if !adapters.contains(where: { $0.adapter == provider.adapter }) { adapters.append(provider) }
     }
-/// Fields whose values the reader looks into; of each answer it gets one, and Amazon's.
+private func adapter(_ mode: UInt8) -> Adapter { adapters[Int(mode >> 4) % adapters.count].adapter }
+/// Fields whose values the reader looks into; of each answer all have the same, the first line of the body.
 private let fields: [StaticString] = [
-    "retry-after", "retry-after-ms", "date", "x-ratelimit-limit-tokens", "x-ratelimit-reset-tokens",
+    "x-amzn-errortype", "retry-after", "retry-after-ms", "date", "x-ratelimit-limit-tokens",
+    "x-ratelimit-reset-tokens",
     "x-ratelimit-limit-requests", "x-ratelimit-reset-requests", "x-ratelimit-remaining-tokens",
     "x-ratelimit-remaining-requests", "anthropic-ratelimit-tokens-reset",
     "anthropic-ratelimit-requests-reset",
     "anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "x-ratelimit-reset",
-    "anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining",
+    "anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining", "ratelimitbysize-reset",
+    "x-ratelimit-limit-req-minute", "x-ratelimit-remaining-req-minute", "x-ratelimit-remaining-tokens-minute",
 ]
 
 /// What the reader says of the body, as a hash.
@@ -97,11 +102,11 @@ private func read(
     _ body: UnsafeRawBufferPointer, pieceSize: Int, _ mode: UInt8, _ embeddingCount: Int?
 ) -> Int {
     reader.reset(
-        adapter: adapters[Int(mode >> 4) % adapters.count].adapter, isStreaming: mode & 1 == 1,
-        embeddingCount: embeddingCount)
+        adapter: adapter(mode), isStreaming: mode & 1 == 1, embeddingCount: embeddingCount)
     reader.begin(status: statuses[Int(mode >> 1) % statuses.count])
-    let value = Span<UInt8>(_unsafeBytes: UnsafeRawBufferPointer(rebasing: body.prefix(40)))
-    for name in [fields[Int(body[body.count / 2] & 15)], "x-amzn-errortype"] {
+    let value = Span<UInt8>(
+        _unsafeBytes: UnsafeRawBufferPointer(rebasing: body.prefix(40).prefix { $0 != 0x0a }))
+    for name in fields {
         let name = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
         reader.header(name: Span(_unsafeBytes: name), value: value)
     }
