@@ -214,7 +214,8 @@ extension BodyWriter {
         }
     }
 
-    /// A cache mark within a result stands behind it: results hold none.
+    /// A cache mark within a result stands behind it: results hold none. Empty texts are left out, which the
+    /// API refuses, where an empty result it takes.
     private func writeToolResultBlock(
         _ message: JunctionV1.Message.View, _ index: Int, _ turns: inout Turns
     ) throws(Failure) {
@@ -222,16 +223,19 @@ extension BodyWriter {
         writer.raw(#"{"toolResult":{"toolUseId":"#)
         try writeAnsweredCallID(message, index)
         writer.raw(#","content":["#)
-        if message.parts.isEmpty { writeTextBlock(message.content) }
+        if message.parts.isEmpty, !message.content.isEmpty { writeTextBlock(message.content) }
         var isMarked = false
+        var isFirst = true
         for (place, part) in message.parts.enumerated() {
-            if place > 0 { writer.raw(",") }
+            isMarked = isMarked || part.cacheBreakpoint
+            if case .text(let text) = part.part, text.isEmpty { continue }
+            if !isFirst { writer.raw(",") }
+            isFirst = false
             switch part.part {
             case .text(let text): writeTextBlock(text)
             case .image(let image): try writeImageBlock(image, index, place)
             case nil: throw wrong("completion.messages[\(index)].parts[\(place)].part", "is not set")
             }
-            isMarked = isMarked || part.cacheBreakpoint
         }
         writer.raw("]}}")
         if isMarked { writeCachePoint(&turns) }

@@ -1,6 +1,6 @@
 // Google's Gemini API: the request body. What Gemini has no place for and what is more than a hint is
 // refused; a speaker's name, an image's detail, a schema's name and labels are left out. Source:
-// ai.google.dev/api/generate-content.
+// ai.google.dev/api/generate-content, ai.google.dev/gemini-api/docs/file-input-methods.
 import Glibc
 internal import JunctionMessages
 internal import JunctionProtobuf
@@ -104,15 +104,21 @@ extension BodyWriter {
                 writer.raw(#","data":"#)
                 writer.string(image.base64)
                 writer.raw("}}")
-            } else if isGeminiFile(bytes) {
+            } else if isFetched(bytes) {
                 writer.raw(#"{"fileData":{"fileUri":"#)
                 writer.string(url)
-                write("mimeType", image.mediaType)
+                if !image.mediaType.isEmpty {
+                    write("mimeType", image.mediaType)
+                } else if let mediaType = imageType(ofURL: bytes) {
+                    writer.raw(#","mimeType":""#)
+                    writer.raw(mediaType)
+                    writer.raw(#"""#)
+                }
                 writer.raw("}}")
             } else {
                 throw wrong(
                     "completion.messages[\(index)].parts[\(place)].image.url",
-                    "is not a base64 data: URL nor a file of the Gemini API: Gemini fetches no other")
+                    "is neither a base64 data: URL nor an https:// one: Gemini fetches no other")
             }
         case nil:
             throw wrong(
@@ -345,9 +351,23 @@ private func strncasecmp(_ text: UnsafeRawPointer, _ literal: UnsafePointer<UInt
         UnsafeRawPointer(literal).assumingMemoryBound(to: CChar.self), count)
 }
 
-/// Whether the URL is of a file that was given to the Gemini API.
-private func isGeminiFile(_ url: UnsafeRawBufferPointer) -> Bool {
-    let host: StaticString = "https://generativelanguage.googleapis.com/"
-    return url.count > host.utf8CodeUnitCount
-        && memcmp(url.baseAddress!, host.utf8Start, host.utf8CodeUnitCount) == 0
+/// Whether Gemini takes what the URL names: anything that is public, and files that were given to it.
+private func isFetched(_ url: UnsafeRawBufferPointer) -> Bool {
+    let scheme: StaticString = "https://"
+    let count = scheme.utf8CodeUnitCount
+    return url.count > count && strncasecmp(url.baseAddress!, scheme.utf8Start, count) == 0
+}
+
+/// The media type of an image by the end of its name, of those that Gemini takes; callers hardly ever say it.
+private func imageType(ofURL url: UnsafeRawBufferPointer) -> StaticString? {
+    let path = url.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
+    guard let dot = path.lastIndex(of: UInt8(ascii: ".")) else { return nil }
+    return switch String(decoding: path[(dot + 1)...], as: UTF8.self).lowercased() {
+    case "png": "image/png"
+    case "jpg", "jpeg": "image/jpeg"
+    case "webp": "image/webp"
+    case "heic": "image/heic"
+    case "heif": "image/heif"
+    default: nil
+    }
 }

@@ -83,7 +83,7 @@ def test_errors(provider, caller):
     assert "before its end marker" in caller.error("gemini", streaming=True).details()
     provider.answers[WHOLE] = (200, {"promptFeedback": {"blockReason": "SAFETY"}})
     assert caller.error("gemini").code().name == "INVALID_ARGUMENT"
-    image = pb.ContentPart(image=pb.ImagePart(url="https://example.com/a.png"))
+    image = pb.ContentPart(image=pb.ImagePart(url="http://example.com/a.png"))
     request = pb.Completion(model="gemini", messages=[pb.Message(role=pb.ROLE_USER, parts=[image])])
     with pytest.raises(stubs.grpc.RpcError) as error:
         caller.stub.Complete(pb.CompleteRequest(completion=request), timeout=30)

@@ -20,7 +20,7 @@ struct GeminiTests {
         (asking { $0.topP = .nan }, "completion.top_p"),
         (asking { $0.messages[0].role = .unrecognized(9) }, "completion.messages[0].role"),
         (
-            asking { $0.messages[0].parts = [.image(.url("https://example.com/a.png"))] },
+            asking { $0.messages[0].parts = [.image(.url("http://example.com/a.png"))] },
             "completion.messages[0].parts[0].image.url"
         ),
         (
@@ -80,6 +80,18 @@ struct GeminiTests {
         let url = "https://generativelanguage.googleapis.com/v1beta/files/abc"
         let text = try body(asking { $0.messages[0].parts = [.image(.url(url))] }, .gemini)
         #expect(text.contains(#"[{"fileData":{"fileUri":"\#(url)"}}]"#))
+    }
+
+    @Test(arguments: [
+        ("https://example.com/a.PNG?w=5", "", #","mimeType":"image/png""#),
+        ("HTTPS://example.com/a.b/c.jpeg#x", "", #","mimeType":"image/jpeg""#),
+        ("https://example.com/a.png", "image/webp", #","mimeType":"image/webp""#),
+        ("https://example.com/image?name=a.png", "", ""), ("https://example.com/a.b/c", "", ""),
+    ])
+    func anImageOnTheWebIsNamed(url: String, mediaType: String, type: String) throws {
+        let image = JunctionV1.ContentPart.image(.url(url), mediaType: mediaType)
+        let text = try body(asking { $0.messages[0].parts = [image] }, .gemini)
+        #expect(text.contains(#"[{"fileData":{"fileUri":"\#(url)"\#(type)}}]"#), "\(text)")
     }
 
     @Test func aDataURLLosesItsTypesParameters() throws {

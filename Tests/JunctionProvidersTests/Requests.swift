@@ -141,6 +141,12 @@ let requests: [String: JunctionV1.Completion] = [
                 ])
         ]
     },
+    "web-image": asking {
+        $0.messages = [
+            JunctionV1.Message(
+                .user, parts: [.image(.url("https://example.com/cats/1.webp?size=5")), .text("Whose cat?")])
+        ]
+    },
     "tool-turns": asking("Weather in Paris and Rome?") {
         var asked = JunctionV1.Message(.assistant)
         asked.toolCalls = [
@@ -242,6 +248,22 @@ let requests: [String: JunctionV1.Completion] = [
         ]
         $0.tools = [weather]
         $0.toolChoice = JunctionV1.ToolChoice(.function, "get_weather")
+    },
+    "empty-results": asking("Clean up.") {
+        var asked = JunctionV1.Message(.assistant)
+        asked.toolCalls = ["call_1", "call_2"].map { id in
+            var call = JunctionV1.ToolCall()
+            call.id = id
+            call.function = JunctionV1.FunctionCall()
+            call.function?.name = "now"
+            return call
+        }
+        var nothing = JunctionV1.Message(.tool)
+        nothing.toolCallId = "call_1"
+        var little = JunctionV1.Message(.tool, parts: [.text(""), .text("done")])
+        little.toolCallId = "call_2"
+        $0.messages += [asked, nothing, little]
+        $0.tools = [JunctionV1.Tool("now")]
     },
     "schema": asking {
         var format = JunctionV1.ResponseFormat()
