@@ -39,7 +39,10 @@ extension DeploymentReader {
 
         let allowed = features("allowed_openai_params", of: params, report: &report)
         rules.passed = rules.untaken.intersection(allowed)
-        rules.dropped.formUnion(features("additional_drop_params", of: params, report: &report))
+        // Where a model takes two parameters together, to drop one leaves the other alone.
+        let combined = Features.combinations.subtracting(rules.untaken)
+        rules.dropped.formUnion(
+            features("additional_drop_params", of: params, report: &report).subtracting(combined))
         if params.boolean("drop_params") ?? dropsParameters {
             rules.dropped.formUnion(rules.untaken.subtracting(.kinds).subtracting(allowed))
         }

@@ -195,8 +195,10 @@ extension JunctionV1.Completion.View {
     fileprivate func drop(_ dropped: Features, in arena: Arena) {
         let asked = Features(of: self).intersection(dropped)
         let sampling = asked.contains(.samplingWhileReasoning)
-        if sampling || !asked.isDisjoint(with: [.temperature, .highTemperature]) { temperature = nil }
-        if sampling || asked.contains(.topP) { topP = nil }
+        let thought = asked.contains(.samplingWhileThinking)
+        let isHot = !asked.isDisjoint(with: [.temperature, .highTemperature])
+        if sampling || thought || isHot { temperature = nil }
+        if sampling || thought || asked.contains(.topP) { topP = nil }
         if sampling || asked.contains(.logprobs) { logprobs = nil }
         if sampling || asked.contains(.topLogprobs) { topLogprobs = nil }
         if asked.contains(.stop) { setStop([], in: arena) }
@@ -208,7 +210,8 @@ extension JunctionV1.Completion.View {
         if asked.contains(.reasoningEffort) { reasoningEffort = Text(stored: nil) }
         if !asked.isDisjoint(with: [.jsonObject, .jsonSchema]) { responseFormat = nil }
         if asked.contains(.tools) { setTools(count: 0, in: arena) }
-        if !asked.isDisjoint(with: [.tools, .toolChoice, .toolChoiceFunction]) { toolChoice = nil }
+        let choices: Features = [.toolChoice, .toolChoiceFunction, .forcedCall, .forcedCallWhileThinking]
+        if !asked.isDisjoint(with: choices.union(.tools)) { toolChoice = nil }
         if !asked.isDisjoint(with: [.tools, .parallelToolCalls]) { parallelToolCalls = nil }
         if dropped.contains(.maxTokens) { maxTokens = nil }
         if dropped.contains(.user) { user = Text(stored: nil) }

@@ -43,11 +43,21 @@ extension Features {
     public static let maxTokens = Features(rawValue: 1 << 23)
     /// Labels. A hint, too.
     public static let metadata = Features(rawValue: 1 << 24)
+    /// That a tool must be called.
+    public static let forcedCall = Features(rawValue: 1 << 25)
+    /// The same while the model thinks because the call asks it to.
+    public static let forcedCallWhileThinking = Features(rawValue: 1 << 26)
+    /// A temperature, or a top_p below 0.95, while it does.
+    public static let samplingWhileThinking = Features(rawValue: 1 << 27)
 
     /// Whether completions or embeddings are asked for, which no configuration can leave out of a request.
     public static let kinds: Features = [.completions, .embeddings]
     /// What is left out where it is not taken.
     public static let hints: Features = [.user, .metadata]
+    /// Of parameters together: each of them alone may be taken.
+    public static let combinations: Features = [
+        .samplingWhileReasoning, .samplingWhileThinking, .forcedCallWhileThinking,
+    ]
     static let sampling: Features = [.temperature, .highTemperature, .topP, .logprobs, .topLogprobs]
     static let penalties: Features = [.presencePenalty, .frequencyPenalty]
     static let logprobsOfAll: Features = [.logprobs, .topLogprobs, .logitBias]
@@ -78,6 +88,13 @@ extension Features {
         (.samplingWhileReasoning, "", "top_p"),
         (.samplingWhileReasoning, "", "logprobs"),
         (.samplingWhileReasoning, "", "top_logprobs"),
+        (.samplingWhileThinking, "completion.temperature or top_p with reasoning_effort", "temperature"),
+        (.samplingWhileThinking, "", "top_p"),
+        (.forcedCall, "completion.tool_choice that asks for a call", "tool_choice"),
+        (
+            .forcedCallWhileThinking, "completion.tool_choice that asks for a call, with reasoning_effort",
+            "tool_choice"
+        ),
         (.dimensions, "embedding.dimensions", "dimensions"),
         (.user, "completion.user", "user"),
         (.metadata, "completion.metadata", "metadata"),
@@ -114,6 +131,8 @@ extension Features {
         add(.topLogprobs, if: completion.topLogprobs ?? 0 != 0)
         let samples = !isDisjoint(with: .sampling)
         add(.samplingWhileReasoning, if: samples && !(completion.reasoningEffort == "none"))
+        let thinks = !completion.reasoningEffort.isEmpty && !(completion.reasoningEffort == "none")
+        add(.samplingWhileThinking, if: thinks && (temperature != 1 || completion.topP ?? 1 < 0.95))
         add(.stop, if: !completion.stop.isEmpty)
         add(.n, if: completion.n ?? 1 != 1)
         add(.seed, if: completion.seed != nil)
@@ -131,6 +150,9 @@ extension Features {
         let choice = completion.toolChoice?.mode ?? .auto
         add(.toolChoice, if: choice == .required || choice == .none)
         add(.toolChoiceFunction, if: choice == .function)
+        let isForced = choice == .required || choice == .function
+        add(.forcedCall, if: isForced)
+        add(.forcedCallWhileThinking, if: isForced && thinks)
     }
 
     /// What texts to embed ask for.
@@ -158,7 +180,10 @@ extension Adapter {
         switch self {
         case .openAI, .azure: []
         case .anthropic:
-            [.n, .seed, .penalties, .logprobsOfAll, .highTemperature, .jsonObject, .embeddings]
+            [
+                .n, .seed, .penalties, .logprobsOfAll, .highTemperature, .jsonObject, .embeddings,
+                .samplingWhileThinking, .forcedCallWhileThinking,
+            ]
         // Cohere's log probabilities are of pieces of text and not of tokens.
         case .cohere: [.n, .logprobsOfAll, .parallelToolCalls, .toolChoiceFunction]
         case .gemini: [.logitBias, .parallelToolCalls]
@@ -200,6 +225,12 @@ private let untakenByModel: [(providers: Set<String>, models: [String], features
         [.samplingWhileReasoning, .penalties, .logitBias, .stop]
     ),
     (["xai"], ["grok-3-mini*", "grok-4*", "grok-code*", "grok-build*"], [.stop, .penalties]),
+    (["bedrock", "bedrock_converse"], ["*claude*"], [.samplingWhileThinking, .forcedCallWhileThinking]),
+    // Claude that always thinks (LiteLLM 1.110.2, `supports_forced_tool_use`).
+    (
+        ["anthropic", "bedrock", "bedrock_converse"],
+        ["*claude-fable-5-1*", "*claude-mythos-5-1*", "*claude-opus-5-5*", "*claude-sonnet-5-5*"], .forcedCall
+    ),
     // Claude from 4.7 on.
     (
         ["anthropic", "bedrock", "bedrock_converse"],

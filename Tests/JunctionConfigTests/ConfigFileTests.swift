@@ -151,6 +151,21 @@ import Testing
         #expect(made.router.deployments[0].lacks == rules.untaken)
     }
 
+    @Test(
+        arguments: [
+            ("gpt-4o", "temperature", [.temperature, .highTemperature]), ("gpt-4o", "top_p", .topP),
+            ("gpt-6-sol", "temperature", [.temperature, .highTemperature, .samplingWhileReasoning]),
+            ("anthropic/claude-sonnet-4-5", "top_p", [.topP, .samplingWhileThinking]),
+        ] as [(String, String, Features)])
+    func aParameterThatIsDroppedTakesNoneWithIt(model: String, parameter: String, dropped: Features) throws {
+        let made = try configuration(
+            """
+            model_list:
+              - {model_name: a, litellm_params: {model: \(model), api_key: k, additional_drop_params: [\(parameter)]}}
+            """)
+        #expect(made.deployments[0].rules.dropped.subtracting(.hints) == dropped)
+    }
+
     @Test func dropParamsHoldsForAllThatDoNotSayOtherwise() throws {
         let made = try configuration(
             """

@@ -53,6 +53,53 @@ struct ParametersTests {
         withExtendedLifetime(arena) {}
     }
 
+    @Test(
+        arguments: [
+            ("", 0.5, 1, .function, .forcedCall), ("none", 0.5, 0.5, .required, .forcedCall),
+            ("low", 1, 1, .auto, []), ("low", 1, 0.95, .none, []),
+            ("low", 0.5, 1, .auto, .samplingWhileThinking),
+            ("low", 1, 0.9, .auto, .samplingWhileThinking),
+            ("low", 1, 1, .required, [.forcedCall, .forcedCallWhileThinking]),
+            ("max", 1, 1, .function, [.forcedCall, .forcedCallWhileThinking]),
+        ] as [(String, Double, Double, JunctionV1.ToolChoiceMode, Features)])
+    func knowsWhatDoesNotGoWithThinking(
+        effort: String, temperature: Double, topP: Double, choice: JunctionV1.ToolChoiceMode, asked: Features
+    ) {
+        let arena = Arena()
+        let completion = asking {
+            $0.reasoningEffort = effort
+            $0.temperature = temperature
+            $0.topP = topP
+            $0.tools = [JunctionV1.Tool("now")]
+            $0.toolChoice = JunctionV1.ToolChoice(choice)
+        }
+        let some: Features = [.samplingWhileThinking, .forcedCall, .forcedCallWhileThinking]
+        #expect(Features(of: completion.view(in: arena)).intersection(some) == asked)
+        withExtendedLifetime(arena) {}
+    }
+
+    /// The effort stays, as in LiteLLM.
+    @Test func whatDoesNotGoWithThinkingIsDropped() throws {
+        let completion = asking {
+            $0.reasoningEffort = "low"
+            $0.temperature = 0.5
+            $0.topP = 0.5
+            $0.tools = [JunctionV1.Tool("now")]
+            $0.toolChoice = JunctionV1.ToolChoice(.required)
+        }
+        for (adapter, model) in [
+            (Adapter.anthropic, "claude-sonnet-4-5"), (.bedrock, "anthropic.claude-opus-4-1"),
+        ] {
+            var options = BodyOptions()
+            options.dropped = [.samplingWhileThinking, .forcedCallWhileThinking]
+            let text = try body(completion, model: model, adapter, options: options)
+            #expect(text.contains(#""budget_tokens":1024"#))
+            for name in ["temperature", "top_p", "topP", "tool_choice", "toolChoice"] {
+                #expect(!text.contains("\"\(name)\""), "\(text)")
+            }
+        }
+    }
+
     @Test func reasoningThatIsOffLeavesSamplingAlone() {
         let arena = Arena()
         let cold = asking {
@@ -72,6 +119,9 @@ struct ParametersTests {
             ("openai/gpt-5.2", [.stop, .presencePenalty]),
             ("openai/gpt-6-sol", [.samplingWhileReasoning, .stop]),
             ("anthropic/claude-sonnet-4-5", [.n, .seed, .jsonObject, .embeddings, .highTemperature]),
+            ("anthropic/claude-sonnet-4-5", [.samplingWhileThinking, .forcedCallWhileThinking]),
+            ("bedrock/eu.anthropic.claude-sonnet-4-6", [.samplingWhileThinking, .forcedCallWhileThinking]),
+            ("anthropic/claude-opus-5-5", [.temperature, .forcedCall]),
             ("anthropic/claude-opus-4-7", [.temperature, .topP, .seed]),
             ("bedrock/us.anthropic.claude-opus-5", [.temperature, .seed]),
             ("cohere/command-a", [.n, .logprobs, .toolChoiceFunction]),
@@ -186,7 +236,7 @@ struct ParametersTests {
             defaults.features
                 == [
                     .completions, .temperature, .topP, .stop, .seed, .logitBias, .reasoningEffort,
-                    .jsonSchema, .samplingWhileReasoning,
+                    .jsonSchema, .samplingWhileReasoning, .samplingWhileThinking,
                 ])
     }
 
