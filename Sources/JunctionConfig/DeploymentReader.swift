@@ -79,7 +79,9 @@ struct DeploymentReader {
         deployment.verifyTLS = params.boolean("ssl_verify") ?? verifyTLS
         deployment.extraBodyJSON = extraBody(params, report: &report)
         deployment.mock = mock
-        deployment.facts = facts(of: deployment, entry: entry, params: params)
+        let named = baseModel(entry: entry, params: params)
+        deployment.baseModel = named?.model
+        deployment.facts = facts(of: deployment, base: named)
         deployment.prices = prices(deployment.facts?.prices, entry: entry, params: params)
         deployment.rules = rules(for: deployment, entry: entry, params: params, report: &report)
         deployment.id = id(of: deployment, entry: entry, report: &report)
@@ -256,7 +258,7 @@ struct DeploymentReader {
         deployment.continuesText =
             configuration.mock == nil
             && configuration.provider.adapter.continuesText(
-                base: configuration.apiBase, model: configuration.model)
+                base: configuration.apiBase, model: configuration.baseModel ?? configuration.model)
         deployment.tokensPerMinute = limit("tpm", entry: entry, params: params, report: &report)
         deployment.requestsPerMinute = limit("rpm", entry: entry, params: params, report: &report)
         deployment.maxParallelRequests = params.integer("max_parallel_requests") ?? maxParallelRequests
@@ -278,18 +280,22 @@ struct DeploymentReader {
         return deployment
     }
 
-    /// What the table says of the deployment's model, or of the one that `base_model` names: an Azure
-    /// deployment may have any name. Nothing of what a mock stands in for.
-    private func facts(of deployment: DeploymentConfiguration, entry: Values, params: Values) -> ModelFacts? {
-        if deployment.mock != nil { return nil }
+    /// What `base_model` names: an Azure deployment, for one, may have any name. It may say a provider, too.
+    private func baseModel(entry: Values, params: Values) -> (provider: String?, model: String)? {
         let base = params.text("base_model") ?? entry.section("model_info")?.text("base_model")
-        guard let base else {
-            return ModelFacts.of(model: deployment.model, provider: deployment.provider.name)
-        }
+        guard let base else { return nil }
         let (prefix, name) = Registry.split(base)
         let isNamed = base.contains("/") && Registry.provider(named: prefix) != nil
+        return isNamed ? (prefix, name) : (nil, base)
+    }
+
+    /// What the table says of the deployment's model. Nothing of what a mock stands in for.
+    private func facts(
+        of deployment: DeploymentConfiguration, base: (provider: String?, model: String)?
+    ) -> ModelFacts? {
+        if deployment.mock != nil { return nil }
         return ModelFacts.of(
-            model: isNamed ? name : base, provider: isNamed ? prefix : deployment.provider.name)
+            model: base?.model ?? deployment.model, provider: base?.provider ?? deployment.provider.name)
     }
 
     /// The configured prices, then the table's. Who has a price of their own for the prompt has none of the

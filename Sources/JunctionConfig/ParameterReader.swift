@@ -32,7 +32,9 @@ extension DeploymentReader {
     ) -> ParameterRules {
         var rules =
             deployment.mock == nil
-            ? ParameterRules(provider: deployment.provider, model: deployment.model) : ParameterRules()
+            ? ParameterRules(
+                provider: deployment.provider, model: deployment.baseModel ?? deployment.model)
+            : ParameterRules()
         let mode = entry.section("model_info")?.text("mode") ?? deployment.facts?.mode.rawValue
         if mode == "embedding" { rules.untaken.formUnion(.completions) }
         if mode == "chat" { rules.untaken.formUnion(.embeddings) }

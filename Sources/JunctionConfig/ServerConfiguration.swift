@@ -60,6 +60,8 @@ public struct DeploymentConfiguration: Sendable {
     public var provider: ProviderSpec
     /// The model as the provider names it.
     public var model: String
+    /// The model that stands behind it, where that name does not tell (`base_model`).
+    public var baseModel: String?
     /// Base URL without a slash at its end; empty for a mock that has none.
     public var apiBase: String
     /// Nil: the provider is called without a key.

@@ -15,7 +15,8 @@ extension BodyWriter {
         _ completion: JunctionV1.Completion.View, model: String, isStreaming: Bool, options: BodyOptions
     ) throws(Failure) {
         // What is gone on with cannot be thought about first.
-        let thinking = continuation == nil ? try claudeThinking(completion, model: model) : .off
+        let known = options.baseModel ?? model
+        let thinking = continuation == nil ? try claudeThinking(completion, model: known) : .off
         member("model")
         writer.string(model)
         integer(

@@ -16,6 +16,8 @@ public struct BodyOptions: Sendable {
     public var dropped: Features = []
     /// What goes to the provider under OpenAI's name, though its wire format has no place for it.
     public var passed: Features = []
+    /// The model that is meant where the name that the provider knows does not tell; nil: it does.
+    public var baseModel: String?
 
     public init(extraBody: ExtraBody? = nil) { self.extraBody = extraBody }
 }
@@ -68,8 +70,9 @@ public final class BodyWriter {
             try writeAnthropic(completion, model: model, isStreaming: isStreaming, options: options)
         case .cohere:
             try writeCohere(completion, model: model, isStreaming: isStreaming, options: options)
-        case .gemini: try writeGemini(completion, model: model, options: options)
-        case .bedrock: try writeBedrock(completion, model: model, options: options)
+        // The model stands in the path; what it takes goes by what it is.
+        case .gemini: try writeGemini(completion, model: options.baseModel ?? model, options: options)
+        case .bedrock: try writeBedrock(completion, model: options.baseModel ?? model, options: options)
         }
     }
 
@@ -91,7 +94,7 @@ public final class BodyWriter {
         case .azure: try writeOpenAI(embedding, model: model, quirks: .azure, options: options)
         case .cohere: try writeCohere(embedding, model: model, options: options)
         case .gemini: try writeGemini(embedding, model: model, options: options)
-        case .bedrock: try writeBedrock(embedding, model: model, options: options)
+        case .bedrock: try writeBedrock(embedding, model: options.baseModel ?? model, options: options)
         case .anthropic: throw wrong("embedding", "is not something that Anthropic takes")
         }
     }

@@ -23,7 +23,7 @@ extension BodyWriter {
                 writer.raw(#"{"include_usage":true}"#)
             }
         }
-        try writeSampling(completion, model: model, quirks)
+        try writeSampling(completion, model: options.baseModel ?? model, quirks)
         try writeTools(completion, quirks)
         if let format = completion.responseFormat { try writeResponseFormat(format) }
         text("user", completion.user)

@@ -193,6 +193,7 @@ extension BodyOptions {
             deployment.rules.untaken, deployment.rules.dropped, deployment.rules.passed
         )
         defaults = deployment.rules.defaults
+        baseModel = deployment.baseModel
         guard let json = deployment.extraBodyJSON else { return }
         do {
             extraBody = try ExtraBody(json: json)

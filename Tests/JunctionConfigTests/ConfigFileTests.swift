@@ -130,6 +130,14 @@ import Testing
                 .stop
             ),
             ("model: gpt-4o, additional_drop_params: [seed]", "", [], .seed, []),
+            (
+                "model: azure/mine, api_base: https://r.example", "base_model: azure/o3",
+                [.temperature, .stop], [], []
+            ),
+            (
+                "model: bedrock/mine, aws_region_name: eu-west-1, base_model: anthropic.claude-opus-5", "",
+                [.temperature, .forcedCallWhileThinking], [], []
+            ),
             ("model: mistral/x", "", .logprobs, .user, []),
             ("model: anthropic/x", "", [.embeddings, .seed], [], []),
             ("model: text-embedding-3-small", "", .completions, [], []),

@@ -98,6 +98,25 @@ struct RequestTests {
             try body(asking { $0.maxTokens = 5 }, model: model, adapter: adapter).contains("\"\(member)\":5"))
     }
 
+    /// A deployment's name says nothing of its model where a configuration says what that is.
+    @Test func whatAModelTakesGoesByWhatItIs() throws {
+        var options = BodyOptions()
+        func text(_ adapter: Adapter, _ base: String) throws -> String {
+            options.baseModel = base
+            let completion = asking {
+                $0.maxTokens = 5000
+                $0.reasoningEffort = "low"
+            }
+            return try JunctionProvidersTests.body(completion, model: "mine", adapter, options: options)
+        }
+        #expect(try text(.azure, "gpt-5").contains(#""model":"mine""#))
+        #expect(try text(.azure, "gpt-5").contains(#""max_completion_tokens":5000"#))
+        #expect(try text(.azure, "gpt-4o").contains(#""max_tokens":5000"#))
+        #expect(try text(.anthropic, "claude-opus-5").contains(#""thinking":{"type":"adaptive"}"#))
+        #expect(try text(.bedrock, "anthropic.claude-opus-4-1").contains(#""budget_tokens":1024"#))
+        #expect(try text(.gemini, "gemini-3-pro").contains(#""thinkingLevel":"low""#))
+    }
+
     @Test(arguments: [
         ("gpt-oss-20b", "accounts/fireworks/models/gpt-oss-20b"),
         ("models/gpt-oss-20b", "accounts/fireworks/models/gpt-oss-20b"),
