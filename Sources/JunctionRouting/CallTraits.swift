@@ -70,7 +70,7 @@ public enum Action: Sendable {
     /// Start this attempt, beside the one under way if there is one; then tell `finished`, `failed` or
     /// `cancelled`.
     case attempt(Attempt)
-    /// End this attempt, and tell `outrun`: another answered first.
+    /// End this attempt, and tell `outrun`, which says what else there is to end: another answered first.
     case abandon(attempt: Int)
     /// Ask the usage store; then tell `reserved`, also when the call is over by then.
     case reserve(SharedAsk)
@@ -88,7 +88,10 @@ public struct Attempt: Sendable, Equatable {
     public var number: Int
     public var kind: AttemptKind
     public var target: AttemptTarget
-    /// Fail it with `timeout` when the whole answer, or a stream's first content, takes longer.
+    /// If neither the whole answer nor a stream's first content has come after so long, and `timeout` is
+    /// longer, call `lapsed`: the call goes on at another deployment, and this attempt beside it.
+    public var patience: Duration
+    /// Fail it with `timeout` when that takes longer.
     public var timeout: Duration
     /// If neither has come after so long, call `hedgeTimerFired`; nil: do not.
     public var hedgeAfter: Duration?

@@ -228,7 +228,7 @@ extension ModelGroup {
         if let opensAt = terms[place].purses.opens(for: cost, now: now) {
             found.append(.budget(until: opensAt))
         }
-        if slot.coolingUntil > now, !state.health[place].isIgnored(by: request) {
+        if slot.coolingUntil > now, !state.health[place].isIgnored(by: request, now) {
             found.append(.cooldown(until: slot.coolingUntil, state.health[place].cause))
         }
         return found

@@ -51,6 +51,15 @@ public struct Failure: Error, Sendable, Equatable {
         self.message = message
     }
 
+    /// Whether the provider itself has asked to be left alone.
+    var asksForRest: Bool {
+        switch kind {
+        case .rateLimited, .quotaExhausted: true
+        case .overloaded: retryAfter != nil
+        default: false
+        }
+    }
+
     /// The same with up to a share added to the wait that the provider asked for, so that not all who were
     /// told so come back in one moment, and none too early.
     func spread(by share: Double, _ random: inout RandomSource) -> Failure {

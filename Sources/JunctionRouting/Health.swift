@@ -22,6 +22,10 @@ struct Health {
     private(set) var secondsPerToken = 0.0
     /// Mean seconds to the first content, of streams; 0: none yet.
     private(set) var secondsToFirstContent = 0.0
+    /// When the last attempt began that was to find out if it answers again.
+    private var probedAt: Instant?
+    /// When the last of those began that have failed.
+    private var failedSince: Instant?
     /// Tokens reserved by all calls under way, whatever minute they began in.
     var tokensOutstanding = 0
     /// Since the start.
@@ -56,9 +60,12 @@ struct Health {
         isJudged = false
     }
 
-    mutating func answered(in time: Duration, completionTokens: Int, isStreaming: Bool) {
-        answers += 1
-        failuresInARow = 0
+    /// Counts an answer. One that came late counts as the failure that it was for its call.
+    mutating func answered(in time: Duration, completionTokens: Int, isStreaming: Bool, isLate: Bool) {
+        if !isLate {
+            answers += 1
+            failuresInARow = 0
+        }
         if isStreaming {
             Self.learn(time.seconds, into: &secondsToFirstContent)
         } else {
@@ -66,17 +73,34 @@ struct Health {
         }
     }
 
-    /// A call goes there to see whether it answers again. Others that have no other way may follow.
+    /// A call goes there after its cooldown to see whether it answers again. Others that have no other way
+    /// may follow.
     mutating func startProbe(_ now: Instant) -> Instant {
+        probedAt = now
         isJudged = true
         probedUntil = now + lastCooldown
         return probedUntil
     }
 
+    /// A call goes there in spite of its cooldown.
+    mutating func startProbeInCooldown(_ now: Instant) { probedAt = now }
+
+    /// An attempt that began then has failed.
+    mutating func failed(since start: Instant) { failedSince = max(failedSince ?? start, start) }
+
+    /// Whether what it cools down for may have been mended meanwhile, and its provider did not name a time.
+    var mayBeMended: Bool { isJudged || cause == .authentication || cause == .notFound }
+
+    /// When a call that began at `start` may go there in spite of the cooldown; nil: it is known to be of no
+    /// use. One call in a while is enough to find out.
+    func opensInCooldown(since start: Instant) -> Instant? {
+        if !mayBeMended || failedSince.map({ $0 > start }) ?? false { return nil }
+        return probedAt.map { $0 + CooldownPolicy.probeInterval } ?? .zero
+    }
+
     /// Whether its cooldown does not keep the call away.
-    func isIgnored(by request: PickRequest) -> Bool {
-        request.ignoresJudgement && isJudged
-            || request.ignoresRefusal && (cause == .authentication || cause == .notFound)
+    func isIgnored(by request: PickRequest, _ now: Instant) -> Bool {
+        request.triesSince.flatMap(opensInCooldown).map { $0 <= now } ?? false
     }
 
     mutating func endProbation() { isOnProbation = false }
@@ -158,6 +182,8 @@ struct CooldownPolicy: Sendable {
     static let quotaTime = Duration.seconds(600)
     /// Failures say nothing below this many attempts.
     static let fewestAttempts = 5
+    /// How often a deployment may be asked in spite of its cooldown.
+    static let probeInterval = Duration.milliseconds(100)
 
     let time: Duration
     let allowedFails: Int?
@@ -189,9 +215,8 @@ struct CooldownPolicy: Sendable {
 
 /// How fast a model group answers: whole answers or first contents.
 struct Pace {
-    /// Mean seconds of those that came; before the first of them, twice the longest vain wait.
+    /// Mean seconds of those that came; 0: none yet.
     private(set) var expected = 0.0
-    private var hasAnswered = false
     private var fastestNow = Double.infinity
     private var fastestBefore = Double.infinity
 
@@ -207,12 +232,7 @@ struct Pace {
     }
 
     mutating func answered(in seconds: Double) {
-        expected = hasAnswered ? expected + (seconds - expected) * 0.1 : seconds
-        hasAnswered = true
+        expected = expected == 0 ? seconds : expected + (seconds - expected) * 0.1
         fastestNow = min(fastestNow, seconds)
-    }
-
-    mutating func timedOut(after seconds: Double) {
-        if !hasAnswered { expected = max(expected, 2 * seconds) }
     }
 }

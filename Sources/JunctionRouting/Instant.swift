@@ -22,6 +22,9 @@ public struct Instant: Comparable, Hashable, Sendable {
     public static func + (instant: Instant, duration: Duration) -> Instant {
         Instant(.nanoseconds(instant.nanoseconds + duration.nanoseconds))
     }
+    public static func - (instant: Instant, duration: Duration) -> Instant {
+        Instant(.nanoseconds(instant.nanoseconds - duration.nanoseconds))
+    }
     public static func - (left: Instant, right: Instant) -> Duration {
         .nanoseconds(left.nanoseconds - right.nanoseconds)
     }

@@ -22,10 +22,9 @@ struct PickRequest {
     var excluded: [Int] = []
     /// Only context windows larger than this may be chosen.
     var windowAbove: Int?
-    /// Whether a deployment that cools down by our own judgement may be chosen.
-    var ignoresJudgement = false
-    /// Whether one may be chosen that cools down since it refused our key, or knew no such model.
-    var ignoresRefusal = false
+    /// When the call began, where a deployment that cools down may be chosen if nobody has found out since
+    /// then that it is out of order yet.
+    var triesSince: Instant?
     /// Whether each deployment's budget is looked at before it is chosen, and not only after.
     var mindsPurses = false
     /// What it takes from, or adds to, the budgets.
@@ -40,7 +39,7 @@ struct PickRequest {
     var continuesText = false
     /// Whether every deployment may be chosen that is open: the rule, and the quick way.
     var takesAll: Bool {
-        only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && !ignoresJudgement
+        only == nil && matching == nil && excluded.isEmpty && windowAbove == nil && triesSince == nil
             && budgetUse != .takesHedge && !mindsPurses
     }
 }
@@ -48,8 +47,6 @@ struct PickRequest {
 /// A deployment chosen and reserved.
 struct Pick: ~Copyable {
     var reservation: Reservation
-    /// Whether the call may go to another deployment of the group when half of its time is over.
-    var othersRemain: Bool
     /// Seconds in which the group answers, on average; 0: not known.
     var expectedSeconds: Double
     /// After how long an attempt is slow; nil: not asked, or not known.
@@ -283,7 +280,6 @@ final class ModelGroup: Sendable {
 
     private struct Picked {
         var hold: Hold
-        var othersRemain: Bool
         var expected: Double
         var slow: Double?
         /// Those who may use what is left.
@@ -297,15 +293,14 @@ final class ModelGroup: Sendable {
     ) -> Picked {
         state.reserve(expected.total, at: place)
         state.charge(request)
-        let isProbe = state.startProbe(place, now)
+        let probe = state.startProbe(place, now)
         state.refresh(place, now)
         let hold = Hold(
             place: place, tokens: expected, period: state.window.number, spending: spending,
-            sharedBucket: bucket ?? 0, isProbe: isProbe)
+            sharedBucket: bucket ?? 0, probe: probe)
         let pace = request.isStreaming ? state.paceOfFirst : state.paceOfWhole
         return Picked(
-            hold: hold, othersRemain: state.othersRemain(than: place, for: request, expected.total, now: now),
-            expected: pace.expected,
+            hold: hold, expected: pace.expected,
             slow: request.learnsSlowness ? state.slow(isStreaming: request.isStreaming) : nil,
             wakes: state.leaveQueue(request.rank, now: now))
     }
@@ -313,7 +308,7 @@ final class ModelGroup: Sendable {
     private func pick(_ picked: Picked) -> Pick {
         for wake in picked.wakes { wake() }
         return Pick(
-            reservation: Reservation(group: self, hold: picked.hold), othersRemain: picked.othersRemain,
+            reservation: Reservation(group: self, hold: picked.hold),
             expectedSeconds: picked.expected, slowAfter: picked.slow.map { .seconds($0) })
     }
 
@@ -517,23 +512,20 @@ final class ModelGroup: Sendable {
             state.shared?.settle(
                 place, hold.sharedBucket, tokens: used.total - hold.tokens.total,
                 cost: terms[place].prices.billionths(of: used) - cost(place, hold.tokens), now: now)
-            if hold.isProbe { state.endProbe(place) }
+            if hold.probe == .afterCooldown { state.endProbe(place) }
             switch end {
-            case .answered(let time, let completionTokens, let isStreaming):
-                if hold.isProbe { state.health[place].endProbation() }
+            case .answered(let time, let completionTokens, let isStreaming, let isLate):
+                if hold.probe != .none, !isLate { state.probeAnswered(place) }
                 if !used.isEstimated { state.model.learn(size, used) }
                 guard let time else { break }
                 state.health[place].answered(
-                    in: time, completionTokens: completionTokens, isStreaming: isStreaming)
+                    in: time, completionTokens: completionTokens, isStreaming: isStreaming, isLate: isLate)
                 state.shared?.noteLatency(place)
                 state.withPace(isStreaming) { $0.answered(in: time.seconds) }
                 state.withTail(isStreaming) { $0.add(time.seconds) }
-            case .failed(let failure, let time, let isStreaming):
-                if failure.kind == .timeout {
-                    state.withPace(isStreaming) { $0.timedOut(after: time.seconds) }
-                }
+            case .failed(let failure, let time):
                 state.fail(
-                    place, failure, policy: terms[place].cooldown, isProbe: hold.isProbe, now: now)
+                    place, failure, after: time, policy: terms[place].cooldown, hold.probe, now: now)
             case .outrun(let time, let isStreaming):
                 state.withTail(isStreaming) { $0.add(atLeast: time.seconds) }
             case .abandoned: break
@@ -545,6 +537,17 @@ final class ModelGroup: Sendable {
         if !terms[place].purses.isEmpty {
             terms[place].purses.settle(
                 hold.spending, cost: terms[place].prices.billionths(of: used), now: now)
+        }
+    }
+
+    /// An attempt there has taken more than its share of its call's time, and is under way yet.
+    func lapsed(
+        _ place: Int, _ probe: Probe, _ failure: Failure, after time: Duration, now: Instant
+    ) {
+        withState { state in
+            state.advance(to: now)
+            state.fail(place, failure, after: time, policy: terms[place].cooldown, probe, now: now)
+            state.refresh(place, now)
         }
     }
 
@@ -564,8 +567,7 @@ final class ModelGroup: Sendable {
     /// A probe's stream has begun: what the deployment was kept free for is known.
     func probeAnswered(_ place: Int) {
         withState { state in
-            state.endProbe(place)
-            state.health[place].endProbation()
+            state.probeAnswered(place)
             state.refresh(place, .zero)
         }
     }
@@ -770,7 +772,7 @@ extension ModelGroup.State {
         let slot = slots[place]
         return hasRoom && tokens <= tokenAllowances[place].left
             && requestAllowances[place].left > 0 && allows(place, request)
-            && (slot.coolingUntil <= now || health[place].isIgnored(by: request))
+            && (slot.coolingUntil <= now || health[place].isIgnored(by: request, now))
     }
 
     /// Whether the call may go there at all, be it open or not. (Not in place: the loops that ask it seldom
@@ -784,20 +786,6 @@ extension ModelGroup.State {
             return false
         }
         return !request.excluded.contains(place)
-    }
-
-    /// Whether another deployment is open to the call, or will be before half of its time is over.
-    func othersRemain(than chosen: Int, for request: PickRequest, _ tokens: Int, now: Instant) -> Bool {
-        if request.takesAll, places.contains(where: { $0 != chosen && board.hasRoom($0, for: tokens) }) {
-            return true
-        }
-        let later = now + request.timeLeft.half
-        return places.contains { place in
-            place != chosen && slots[place].coolingUntil <= later
-                && (request.takesAll || allows(place, request)) && tokens <= slots[place].tokensLimit
-                && window.opens(slots[place], place, for: tokens, now: now) <= later
-                && slots[place].inFlight < slots[place].inFlightLimit
-        }
     }
 
     /// Whether the budgets have what the call would take.
@@ -870,12 +858,16 @@ extension ModelGroup.State {
     /// Seconds after which an attempt is among the slowest twentieth; nil: not known.
     func slow(isStreaming: Bool) -> Double? { isStreaming ? tailOfFirst.slow : tailOfWhole.slow }
 
-    /// Whether the call that was sent there is to find out if it answers again after a cooldown; then it is
-    /// closed to others meanwhile, for no longer than the cooldown was.
-    mutating func startProbe(_ place: Int, _ now: Instant) -> Bool {
-        guard health[place].isOnProbation, slots[place].coolingUntil <= now else { return false }
+    /// Whether the call that was sent there is to find out if it answers again. After a cooldown it is closed
+    /// to others meanwhile, for no longer than the cooldown was.
+    mutating func startProbe(_ place: Int, _ now: Instant) -> Probe {
+        if slots[place].coolingUntil > now {
+            health[place].startProbeInCooldown(now)
+            return .inCooldown
+        }
+        guard health[place].isOnProbation else { return .none }
         slots[place].coolingUntil = health[place].startProbe(now)
-        return true
+        return .afterCooldown
     }
 
     /// Opens what a probe has closed, and no cooldown that came since.
@@ -883,13 +875,23 @@ extension ModelGroup.State {
         if slots[place].coolingUntil == health[place].probedUntil { slots[place].coolingUntil = .zero }
     }
 
+    /// It answers again: what it cooled down for is over, unless its provider has named a time meanwhile.
+    mutating func probeAnswered(_ place: Int) {
+        if health[place].mayBeMended { slots[place].coolingUntil = .zero }
+        health[place].endProbation()
+    }
+
     mutating func fail(
-        _ place: Int, _ failure: Failure, policy: CooldownPolicy, isProbe: Bool, now: Instant
+        _ place: Int, _ failure: Failure, after time: Duration, policy: CooldownPolicy, _ probe: Probe,
+        now: Instant
     ) {
+        if Remedy(of: failure.kind).health != .none { health[place].failed(since: now - time) }
+        // That a deployment which cools down is out of order yet is no news.
+        if probe == .inCooldown, slots[place].coolingUntil > now, !failure.asksForRest { return }
         let isLastUsable = !places.contains { $0 != place && slots[$0].coolingUntil <= now }
         guard
             let time = health[place].failed(
-                failure, policy: policy, isLastUsable: isLastUsable, isProbe: isProbe)
+                failure, policy: policy, isLastUsable: isLastUsable, isProbe: probe == .afterCooldown)
         else {
             return
         }
@@ -934,6 +936,9 @@ extension ModelGroup.State {
         guard slot.coolingUntil > now, hasRoomAt <= slot.coolingUntil else { return }
         let remedy = Remedy(of: health[place].cause)
         if remedy.outcome != .limited { shortage.outcome = remedy.outcome }
+        if let start = request.triesSince, let opensAt = health[place].opensInCooldown(since: start) {
+            shortage.returns(at: max(opensAt, hasRoomAt))
+        }
         if slot.coolingUntil + .seconds(pace.fastest) > now + request.timeLeft { return }
         switch health[place].cause {
         case .authentication, .notFound, .quotaExhausted: break  // Time alone mends none of these.

@@ -10,8 +10,16 @@ struct Hold: Sendable {
     let spending: Spending
     /// The bucket that it counts in where limits are shared, by the usage store's clock.
     let sharedBucket: Int
-    /// Whether its attempt finds out if the deployment answers again after a cooldown.
-    let isProbe: Bool
+    let probe: Probe
+}
+
+/// Whether an attempt finds out if its deployment answers again.
+enum Probe: Sendable {
+    case none
+    /// After a cooldown. The deployment is closed to others meanwhile.
+    case afterCooldown
+    /// In spite of a cooldown.
+    case inCooldown
 }
 
 /// Tokens, a request, a place in flight and money, held at one deployment. Gives itself back, unused, when it
@@ -27,7 +35,7 @@ struct Reservation: ~Copyable {
     }
 
     var place: Int { hold.place }
-    var isProbe: Bool { hold.isProbe }
+    var probe: Probe { hold.probe }
     /// What is held, as if it had been used.
     var usage: TokenUsage { hold.tokens.usage }
 
@@ -46,9 +54,11 @@ struct Reservation: ~Copyable {
 
 /// How an attempt ended, as far as its deployment is concerned.
 enum AttemptEnd {
-    /// - Parameter time: to the whole answer, or for a stream to its first content; nil: not known.
-    case answered(time: Duration?, completionTokens: Int, isStreaming: Bool)
-    case failed(Failure, after: Duration, isStreaming: Bool)
+    /// - Parameters:
+    ///   - time: to the whole answer, or for a stream to its first content; nil: not known.
+    ///   - isLate: whether it was told before that its share of the call's time had lapsed.
+    case answered(time: Duration?, completionTokens: Int, isStreaming: Bool, isLate: Bool)
+    case failed(Failure, after: Duration)
     /// Another attempt of the call answered first, after it had been waited for so long.
     case outrun(after: Duration, isStreaming: Bool)
     /// Nobody waited for the answer.

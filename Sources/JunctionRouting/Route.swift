@@ -9,8 +9,7 @@ public struct Route: ~Copyable {
     private struct Question {
         enum Sequel {
             case proceed, moveOn
-            case lastResort(hasWaited: Bool)
-            case queue, nothing
+            case lastResort, queue, nothing
         }
 
         var number: Int
@@ -22,6 +21,7 @@ public struct Route: ~Copyable {
 
     private let router: Router
     private let call: CallTraits
+    private let startedAt: Instant
     private let deadline: Instant
     private let hedging: Hedging
     private var phase = Phase.idle
@@ -34,6 +34,8 @@ public struct Route: ~Copyable {
     /// The attempts under way and what they hold. A second one is made beside a first that is slow.
     private var first = Flight()
     private var second = Flight()
+    /// Those whose share of the time has lapsed. The call goes on as if they had failed, and they beside it.
+    private var late: [LateFlight] = []
     private var hasHedged = false
     /// The attempt whose content has reached the caller.
     private var committed: Int?
@@ -68,6 +70,7 @@ public struct Route: ~Copyable {
     public init(router: Router, call: CallTraits, now: Instant) {
         self.router = router
         self.call = call
+        startedAt = now
         deadline = call.deadline ?? now + router.configuration.defaultDeadline
         hedging = call.hedging ?? router.configuration.hedging
     }
@@ -91,11 +94,18 @@ public struct Route: ~Copyable {
         random: inout RandomSource
     ) -> Action {
         guard isUnderWay(attempt) else { return .none }
+        let isLate = isLate(attempt)
         let (time, _) = endAttempt(attempt, failure, usage, now)
         let spread = failure.spread(by: router.configuration.retryAfterSpread, &random)
-        settle(attempt, usage, .failed(spread, after: time, isStreaming: call.isStreaming), now)
-        // The other one may answer yet.
-        if isAnyUnderWay { return .none }
+        // That it takes too long was told when its share of the time lapsed.
+        let isKnown = isLate && failure.kind == .timeout
+        settle(
+            attempt, usage,
+            isKnown ? .abandoned : .failed(spread, after: time), now)
+        // Another one may answer yet, or the call waits for one.
+        let isAwaited = committed == attempt || !isLate || phase == .awaitingReturn && late.isEmpty
+        if first.attempt != nil || !isAwaited { return .none }
+        if isLate { visit = attempts[attempt].visit }
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
         if committed != nil {
             guard canGoOn, broken == nil, router.rescues(call),
@@ -109,6 +119,7 @@ public struct Route: ~Copyable {
         if remedy.fallback == nil, remedy.others == .no {
             return reply(remedy.outcome, failure.message, now)
         }
+        if isLate { visit = frontier }
         return proceed(now, &random)
     }
 
@@ -117,11 +128,35 @@ public struct Route: ~Copyable {
     public mutating func committed(attempt: Int, now: Instant) -> Action {
         guard isUnderWay(attempt), committed == nil else { return .none }
         committed = attempt
-        if first.attempt == attempt ? first.isProbe : second.isProbe {
+        phase = .attempting
+        leaveQueue(now)
+        if probe(attempt) != .none, !isLate(attempt) {
             router.groups[attempts[attempt].modelGroup].probeAnswered(attempts[attempt].place)
         }
         attempts.with(attempt) { $0.timeToFirstToken = now - $0.startedAt }
         return abandonOther(than: attempt)
+    }
+
+    /// The attempt's share of the call's time is over without an answer: the call goes on as if it had
+    /// failed. It stays under way, and if it answers first after all, that counts.
+    public mutating func lapsed(attempt: Int, now: Instant, random: inout RandomSource) -> Action {
+        let isFirst = first.attempt == attempt
+        guard isFirst || second.attempt == attempt, committed == nil else { return .none }
+        let failure = Failure(.timeout, message: "no answer in time")
+        let report = attempts.with(attempt) { report in
+            report.outcome = failure
+            return report
+        }
+        late.append(LateFlight(isFirst ? first.take() : second.take()))
+        if isFirst { swap(&first, &second) }
+        if late.last!.isHeld {
+            router.groups[report.modelGroup].lapsed(
+                report.place, late.last!.flight.probe, failure, after: now - report.startedAt, now: now)
+        }
+        if first.attempt != nil { return .none }
+        visit = report.visit
+        note(remedy(.timeout).outcome)
+        return proceed(now, &random)
     }
 
     /// An attempt answered: the call is over, but for one that has lost to it.
@@ -129,11 +164,13 @@ public struct Route: ~Copyable {
     public mutating func finished(attempt: Int, usage: TokenUsage, now: Instant) -> Action {
         guard isUnderWay(attempt) else { return .none }
         answered = attempt
+        let isLate = isLate(attempt)
         let (whole, first) = endAttempt(attempt, nil, usage, now)
-        let time = call.isStreaming ? first : whole
-        settle(
-            attempt, usage,
-            .answered(time: time, completionTokens: usage.completion, isStreaming: call.isStreaming), now)
+        let end = AttemptEnd.answered(
+            time: call.isStreaming ? first : whole, completionTokens: usage.completion,
+            isStreaming: call.isStreaming, isLate: isLate)
+        settle(attempt, usage, end, now)
+        leaveQueue(now)
         phase = .over
         return abandonOther(than: attempt)
     }
@@ -143,12 +180,14 @@ public struct Route: ~Copyable {
     /// - Parameter usage: what it used, as far as is known. Providers bill the prompt of a request that they
     ///   have begun, and what they wrote before they saw that nobody listens; so nil is not nothing here, but
     ///   all that was reserved.
-    public mutating func outrun(attempt: Int, usage: TokenUsage?, now: Instant) {
-        guard isUnderWay(attempt) else { return }
+    @discardableResult
+    public mutating func outrun(attempt: Int, usage: TokenUsage?, now: Instant) -> Action {
+        guard isUnderWay(attempt) else { return .none }
         let failure = Failure(.cancelled, message: "another attempt answered first")
         let (time, _) = endAttempt(attempt, failure, usage, now)
         attempts.with(attempt) { $0.wasOutrun = true }
         settle(attempt, usage, .outrun(after: time, isStreaming: call.isStreaming), now, unknown: .all)
+        return (answered ?? committed).map { abandonOther(than: $0) } ?? .none
     }
 
     /// The attempt has not answered in the time after which a second one is made beside it.
@@ -191,7 +230,7 @@ public struct Route: ~Copyable {
         switch asked.sequel {
         case .proceed: return proceed(now, &random)
         case .moveOn: return attempt(asked.choice, now, &random) ?? moveOn(now, &random)
-        case .lastResort(let hasWaited): return lastResort(now, &random, hasWaited: hasWaited)
+        case .lastResort: return lastResort(now, &random)
         case .queue: return tryQueued(now, &random)
         case .nothing: return .none
         }
@@ -207,7 +246,7 @@ public struct Route: ~Copyable {
         case .backingOff:
             sequel = .moveOn
             return attempt(.again, now, &random) ?? moveOn(now, &random)
-        case .awaitingReturn: return lastResort(now, &random, hasWaited: true)
+        case .awaitingReturn: return lastResort(now, &random)
         case .queued: return tryQueued(now, &random)
         }
     }
@@ -221,8 +260,7 @@ public struct Route: ~Copyable {
     ///
     /// - Parameter usage: what an attempt under way used, by its number, as `failed` takes it.
     public mutating func cancelled(now: Instant, usage: (Int) -> TokenUsage?) {
-        for attempt in [first.attempt, second.attempt] {
-            guard let attempt else { continue }
+        while let attempt = underWay {
             let used = usage(attempt)
             _ = endAttempt(attempt, Failure(.cancelled, message: "the caller gave up"), used, now)
             settle(attempt, used, .abandoned, now)
@@ -275,34 +313,24 @@ public struct Route: ~Copyable {
         return proceed(now, &random)
     }
 
-    /// Every target was tried. What is left: a deployment that has become free since, else the first that
-    /// returns from its cooldown in time, else one that cools down by our own judgement only. A call that has
-    /// waited once, and in vain, does not wait again for the sake of our judgement.
-    private mutating func lastResort(
-        _ now: Instant, _ random: inout RandomSource, hasWaited: Bool = false
-    ) -> Action {
-        sequel = .lastResort(hasWaited: hasWaited)
-        if let action = attemptAnywhere(.elsewhere, now, &random)
-            ?? attemptAnywhere(.whenReturned, now, &random)
-        {
-            return action
+    /// Every target was tried. What is left: a deployment that has become free since; one that cools down
+    /// though it may be mended, of which nobody has found out since the call began; and to wait for one of
+    /// those, or for the first that returns from its cooldown in time.
+    private mutating func lastResort(_ now: Instant, _ random: inout RandomSource) -> Action {
+        sequel = .lastResort
+        for choice in [Choice.elsewhere, .whenReturned, .inSpite] {
+            if let action = attemptAnywhere(choice, now, &random) { return action }
         }
-        if hasWaited, let action = attemptInSpite(now, &random) { return action }
         if let action = enterQueue(now) { return action }
-        var first = deadline
+        // A late attempt may take all of the time; meanwhile anything may open.
+        var first = late.isEmpty ? deadline : min(deadline, now + .seconds(1))
         for target in 0...frontier {
             visit = target
             first = min(first, returnsAt(now) ?? deadline)
         }
-        if first < deadline {
-            phase = .awaitingReturn
-            return .wait(until: first)
-        }
-        return attemptInSpite(now, &random) ?? replyAtLast(now)
-    }
-
-    private mutating func attemptInSpite(_ now: Instant, _ random: inout RandomSource) -> Action? {
-        attemptAnywhere(.inSpiteOfJudgement, now, &random) ?? attemptAnywhere(.inSpiteOfRefusal, now, &random)
+        if first == deadline, late.isEmpty { return replyAtLast(now) }
+        phase = .awaitingReturn
+        return .wait(until: first)
     }
 
     private mutating func attemptAnywhere(
@@ -366,10 +394,8 @@ public struct Route: ~Copyable {
         case again
         /// The untried, and those that said, or for which it is known, when to come back.
         case whenReturned
-        /// The untried, also those that cool down by our own judgement.
-        case inSpiteOfJudgement
-        /// These, and those that refused our key or knew no such model: somebody may have mended it.
-        case inSpiteOfRefusal
+        /// The untried, also those that cool down though they may be mended.
+        case inSpite
         /// The untried with much of their limits left, for an attempt beside the one under way.
         case besides
     }
@@ -379,9 +405,10 @@ public struct Route: ~Copyable {
         var target: AttemptTarget
         var kind: AttemptKind
         var place = 0
+        var patience: Duration
         var timeout: Duration
         var hedgeAfter: Duration?
-        var isProbe = false
+        var probe = Probe.none
         var reservation: Reservation?
     }
 
@@ -408,9 +435,10 @@ public struct Route: ~Copyable {
         if case .callersOverride(let index, _, let deployment) = target {
             let isOpen = request.excluded.isEmpty && choice != .besides && broken == nil
             if !isOpen || choice == .whenReturned && now < returnsAt(now) ?? now { return nil }
+            let timeout = timeout(deployment, request.timeLeft)
             return Booking(
                 target: .override(index: index, deployment: deployment), kind: kind(choice),
-                timeout: timeout(deployment, request.timeLeft, others: false, expected: 0))
+                patience: patience(timeout, request.timeLeft, expected: 0), timeout: timeout)
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
@@ -438,13 +466,13 @@ public struct Route: ~Copyable {
         if case .configuredOverride(let index, _, _) = target {
             what = .override(index: index, deployment: deployment)
         }
-        let timeout = timeout(
-            deployment, request.timeLeft, others: pick.othersRemain, expected: pick.expectedSeconds)
+        let timeout = timeout(deployment, request.timeLeft)
+        let patience = patience(timeout, request.timeLeft, expected: pick.expectedSeconds)
         let hedgeAfter = request.learnsSlowness ? hedging.delay ?? pick.slowAfter : nil
-        let isProbe = pick.reservation.isProbe
+        let probe = pick.reservation.probe
         return Booking(
-            target: what, kind: kind(choice), place: place, timeout: timeout,
-            hedgeAfter: hedgeAfter.flatMap { $0 < timeout ? $0 : nil }, isProbe: isProbe,
+            target: what, kind: kind(choice), place: place, patience: patience, timeout: timeout,
+            hedgeAfter: hedgeAfter.flatMap { $0 < patience ? $0 : nil }, probe: probe,
             reservation: pick.reservation)
     }
 
@@ -468,14 +496,14 @@ public struct Route: ~Copyable {
         leaveQueue(now)
         let number = attempts.count
         let attempt = Attempt(
-            number: number, kind: booking.kind, target: booking.target, timeout: booking.timeout,
-            hedgeAfter: booking.hedgeAfter)
+            number: number, kind: booking.kind, target: booking.target, patience: booking.patience,
+            timeout: booking.timeout, hedgeAfter: booking.hedgeAfter)
         attempts.append(
             AttemptReport(
                 target: booking.target, kind: booking.kind, modelGroup: target(visit).modelGroup,
                 startedAt: now, visit: visit, place: booking.place))
         let flight = Flight(
-            attempt: number, isProbe: booking.isProbe, reservation: booking.reservation)
+            attempt: number, probe: booking.probe, reservation: booking.reservation)
         if first.attempt == nil {
             first = flight
         } else {
@@ -485,38 +513,27 @@ public struct Route: ~Copyable {
         return .attempt(attempt)
     }
 
-    /// The time of an attempt: what is configured, within the time that is left. Where another attempt could
-    /// follow, at once or when a deployment opens again, half of that, so that a deployment that hangs does
-    /// not cost the call; unless the deployment needs more, and what follows can do with less or could not
-    /// answer in the other half anyway.
-    ///
-    /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
-    private func timeout(_ deployment: Int?, _ timeLeft: Duration, others: Bool, expected: Double) -> Duration
-    {
-        let limit = router.timeLimit(deployment, isStreaming: call.isStreaming)
-        let half = timeLeft.half
-        if limit <= half { return limit }
-        let mayRetry = attemptsHere < retriesSet ?? .max
-        if others, mayRetry, expected <= half.seconds { return half }
-        guard let next = upcoming else {
-            let isQuick = expected > 0 && 2 * expected <= half.seconds
-            return isQuick && mayRetry && othersMayReturn ? half : min(limit, timeLeft)
-        }
-        let nextExpected =
-            next.usesCallersKey
-            ? 0 : router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
-        if nextExpected == 0 { return half }
-        return min(limit, max(half, min(.seconds(2 * expected), timeLeft - .seconds(2 * nextExpected))))
+    /// The most that an attempt may take: what is configured, within the time that is left.
+    private func timeout(_ deployment: Int?, _ timeLeft: Duration) -> Duration {
+        min(router.timeLimit(deployment, isStreaming: call.isStreaming), timeLeft)
     }
 
-    /// Whether a deployment of any target so far was not tried: it may open while an attempt is under way.
-    private var othersMayReturn: Bool {
-        (0...frontier).contains { number in
-            guard case .modelGroup(let group, nil) = target(number) else { return false }
-            let tried = Set(
-                attempts.indices.filter { attempts[$0].visit == number }.map { attempts[$0].place })
-            return tried.count < router.groups[group].terms.count - (number == visit ? 1 : 0)
-        }
+    /// How long an attempt is waited for before the call goes on beside it: half of the time that is left, so
+    /// that neither a deployment that hangs nor one that opens meanwhile costs the call. Longer where half is
+    /// less than an answer takes and a fallback can do with less; as long as it may take where nothing else
+    /// may be tried, or could not answer in the other half.
+    ///
+    /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
+    private func patience(_ timeout: Duration, _ timeLeft: Duration, expected: Double) -> Duration {
+        let half = timeLeft.half
+        let target = target(visit)
+        let hasOthers = !target.usesCallersKey && router.groups[target.modelGroup].terms.count > 1
+        let mayRetry = attemptsHere < retriesSet ?? .max && (hasOthers || frontier > 0)
+        if expected <= half.seconds { return mayRetry || upcoming != nil ? min(timeout, half) : timeout }
+        guard let upcoming else { return timeout }
+        if upcoming.usesCallersKey { return min(timeout, half) }
+        let next = router.groups[upcoming.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
+        return min(timeout, next == 0 ? half : max(half, timeLeft - .seconds(2 * next)))
     }
 
     // MARK: Attempts under way
@@ -524,18 +541,57 @@ public struct Route: ~Copyable {
     /// An attempt under way, and what it holds; or none.
     private struct Flight: ~Copyable {
         var attempt: Int?
+        var probe = Probe.none
         /// Nil where the caller's own key is used.
-        /// Whether it finds out if its deployment answers again after a cooldown.
-        var isProbe = false
         var reservation: Reservation?
+
+        /// Leaves none in its place.
+        mutating func take() -> Flight {
+            var taken = Flight()
+            swap(&taken, &self)
+            return taken
+        }
     }
 
-    private var isAnyUnderWay: Bool { first.attempt != nil || second.attempt != nil }
+    /// An attempt whose share of the time has lapsed.
+    private final class LateFlight {
+        var flight: Flight
 
-    private func isUnderWay(_ attempt: Int) -> Bool { first.attempt == attempt || second.attempt == attempt }
+        init(_ flight: consuming Flight) { self.flight = flight }
+
+        /// Whether something is reserved for it.
+        var isHeld: Bool {
+            switch flight.reservation {
+            case .some: true
+            case nil: false
+            }
+        }
+    }
+
+    private func isUnderWay(_ attempt: Int) -> Bool {
+        first.attempt == attempt || second.attempt == attempt || isLate(attempt)
+    }
+
+    private func isLate(_ attempt: Int) -> Bool {
+        !late.isEmpty && late.contains { $0.flight.attempt == attempt }
+    }
+
+    private func probe(_ attempt: Int) -> Probe {
+        if first.attempt == attempt { return first.probe }
+        if second.attempt == attempt { return second.probe }
+        return late.first { $0.flight.attempt == attempt }?.flight.probe ?? .none
+    }
+
+    /// One of the attempts under way; nil: none is.
+    private var underWay: Int? { first.attempt ?? second.attempt ?? late.first?.flight.attempt }
 
     private func abandonOther(than attempt: Int) -> Action {
-        let other = first.attempt == attempt ? second.attempt : first.attempt
+        let other =
+            first.attempt != attempt && first.attempt != nil
+            ? first.attempt
+            : second.attempt != attempt && second.attempt != nil
+                ? second.attempt
+                : late.isEmpty ? nil : late.first { $0.flight.attempt != attempt }?.flight.attempt
         return other.map { .abandon(attempt: $0) } ?? .none
     }
 
@@ -562,9 +618,12 @@ public struct Route: ~Copyable {
             reservation = first.reservation.take()
             first.attempt = nil
             if second.attempt != nil { swap(&first, &second) }
-        } else {
+        } else if second.attempt == attempt {
             reservation = second.reservation.take()
             second.attempt = nil
+        } else {
+            let index = late.firstIndex { $0.flight.attempt == attempt }!
+            reservation = late.remove(at: index).flight.reservation.take()
         }
         guard let held = reservation else { return }
         let isAll = unknown == .all || committed == attempt
@@ -623,7 +682,7 @@ public struct Route: ~Copyable {
         if choice == .besides { return true }
         if let retriesSet { return attemptsHere <= retriesSet }
         switch choice {
-        case .elsewhere, .inSpiteOfJudgement, .inSpiteOfRefusal, .besides: return true
+        case .elsewhere, .inSpite, .besides: return true
         case .again: return attemptsHere <= retriesByDefault
         case .whenReturned: return attemptsHere - Set(places { _ in true }).count < retriesByDefault
         }
@@ -678,23 +737,21 @@ public struct Route: ~Copyable {
         let excluded =
             switch choice {
             case _ where attempts.isEmpty: [Int]()
-            case .elsewhere, .inSpiteOfJudgement, .inSpiteOfRefusal, .besides: places { _ in true }
+            case .elsewhere, .inSpite, .besides: places { _ in true }
             case .again: places { !mayPass($0) }
             case .whenReturned: places { !wasToldToWait($0) }
             }
         var request = PickRequest(
             size: call.size, isStreaming: call.isStreaming, timeLeft: deadline - now,
             excluded: excluded,
-            ignoresJudgement: choice == .inSpiteOfJudgement || choice == .inSpiteOfRefusal,
-            ignoresRefusal: choice == .inSpiteOfRefusal)
+            triesSince: choice == .inSpite ? startedAt : nil)
         // Each deployment once is what cooldowns bound; only what goes beyond it can multiply an outage.
         request.budgetUse =
             switch choice {
             case .besides: .takesHedge
-            case .inSpiteOfRefusal: .takesRetry
             case _ where attempts.isEmpty || attemptsHere == 0: broken == nil ? .addsCall : .none
-            case .elsewhere: .none
-            default: .takesRetry
+            case .elsewhere, .inSpite: .none
+            case .again, .whenReturned: .takesRetry
             }
         request.learnsSlowness = hedging.isEnabled && !hasHedged && choice != .besides && broken == nil
         request.rank = queuePlace?.rank ?? QueueRank(priority: call.priority, deadline: deadline)
@@ -741,14 +798,18 @@ public struct Route: ~Copyable {
         return router.groups[target.modelGroup].isOpen(to: request, now: now)
     }
 
-    /// When the first deployment of the present target returns that is worth waiting for.
+    /// When it is worth looking again at the present target: the first of its deployments returns, or may be
+    /// asked in spite of its cooldown.
     private func returnsAt(_ now: Instant) -> Instant? {
-        guard let request = request(.whenReturned, now) ?? request(.elsewhere, now) else { return nil }
         let target = target(visit)
         if !target.usesCallersKey {
-            return router.groups[target.modelGroup].shortage(for: request, now: now).returnsAt
+            let group = router.groups[target.modelGroup]
+            let requests = [request(.whenReturned, now) ?? request(.elsewhere, now), request(.inSpite, now)]
+            return requests.compactMap { $0.flatMap { group.shortage(for: $0, now: now).returnsAt } }.min()
         }
-        guard request.excluded.isEmpty, let last = here.last else { return nil }
+        guard let request = request(.whenReturned, now) ?? request(.elsewhere, now), request.excluded.isEmpty,
+            let last = here.last
+        else { return nil }
         return attempts[last].outcome?.retryAfter.map {
             attempts[last].startedAt + attempts[last].duration + $0
         }
@@ -838,6 +899,10 @@ public struct Route: ~Copyable {
         _ final: RouteFailure.Outcome, _ lastCause: String, _ now: Instant
     ) -> Action {
         phase = .over
+        while let attempt = underWay {
+            _ = endAttempt(attempt, attempts[attempt].outcome, nil, now)
+            settle(attempt, nil, .abandoned, now)
+        }
         var (outcome, cause) = (final, lastCause)
         if let broken, outcome != .deadlineExceeded, outcome != .cancelled {
             (outcome, cause) = (.streamInterrupted, attempts[broken].failureDescription)

@@ -25,6 +25,8 @@ final class AttemptInFlight: HTTPHandler {
     private(set) var target: ProviderTarget?
     /// Where it joins what another attempt has begun; nil: it begins itself, or is past that.
     private var joint: Joint?
+    /// What is left of its time once its share of the call's is over; nil: nothing, or that is past.
+    private var timeAfterPatience: Duration?
     /// Attempts that it has been; tells whether the present one is still the same.
     private var uses = 0
 
@@ -64,7 +66,8 @@ final class AttemptInFlight: HTTPHandler {
         reader.reset(
             adapter: target.adapter, isStreaming: question.isStreaming,
             embeddingCount: question.embeddingCount)
-        timer.reschedule(after: attempt.timeout)
+        timer.reschedule(after: attempt.patience)
+        timeAfterPatience = attempt.timeout > attempt.patience ? attempt.timeout - attempt.patience : nil
         if let after = attempt.hedgeAfter { hedgeTimer.reschedule(after: after) }
         do throws(Failure) {
             transfer = try target.send(question, continuation: continuation, by: worker, handler: self)
@@ -217,7 +220,10 @@ final class AttemptInFlight: HTTPHandler {
 
     private func timerFired() {
         guard let call else { return }
-        if !isCommitted {
+        if !isCommitted, let left = timeAfterPatience.take() {
+            timer.reschedule(after: left)
+            call.hasLapsed(self)
+        } else if !isCommitted {
             fail(Failure(.timeout, message: "no answer in time"))
         } else if !call.callerHasStoppedReading() {
             fail(Failure(.timeout, message: "the stream fell silent"))

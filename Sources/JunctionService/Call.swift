@@ -21,6 +21,8 @@ final class Call: ServerStreamDelegate {
     /// The attempts under way; the second only beside a first that is slow.
     private var first: AttemptInFlight?
     private var second: AttemptInFlight?
+    /// Those that have taken more than their share of the time.
+    private var late: [AttemptInFlight] = []
     /// Wakes the call while no attempt is under way.
     private var timer: Timer?
     /// What has reached the caller, where it may have to be gone on with.
@@ -104,7 +106,7 @@ final class Call: ServerStreamDelegate {
         count(loser, .outrun, used)
         remove(loser)
         loser.cancel()
-        route.outrun(attempt: number, usage: used, now: worker.now)
+        perform(route.outrun(attempt: number, usage: used, now: worker.now))
     }
 
     /// What an attempt goes on with.
@@ -204,6 +206,13 @@ final class Call: ServerStreamDelegate {
             route.hedgeTimerFired(attempt: attempt.number, now: worker.now, random: &worker.random))
     }
 
+    /// The attempt has taken its share of the call's time: the call goes on beside it.
+    func hasLapsed(_ attempt: AttemptInFlight) {
+        remove(attempt)
+        late.append(attempt)
+        perform(route.lapsed(attempt: attempt.number, now: worker.now, random: &worker.random))
+    }
+
     /// Whether the silence of a stream is the caller's, who has not read a thing since the last piece. Then
     /// its call is over.
     func callerHasStoppedReading() -> Bool {
@@ -224,6 +233,7 @@ final class Call: ServerStreamDelegate {
     func callerCaughtUp() {
         first?.resume()
         second?.resume()
+        for one in late { one.resume() }
     }
 
     private func end(with status: Status) {
@@ -240,18 +250,22 @@ final class Call: ServerStreamDelegate {
         timer?.invalidate()
         timer = nil
         route.wake = nil
-        let (one, other) = (first, second)
-        (first, second) = (nil, nil)
-        if let one { count(one, .failed(.cancelled), usageSoFar(of: one)) }
-        if let other { count(other, .failed(.cancelled), usageSoFar(of: other)) }
-        one?.cancel()
-        other?.cancel()
+        let attempts = inFlights
+        (first, second, late) = (nil, nil, [])
+        for one in attempts {
+            count(one, .failed(.cancelled), usageSoFar(of: one))
+            one.cancel()
+        }
     }
 
     // MARK: Attempts under way
 
+    private var inFlights: [AttemptInFlight] { [first, second].compactMap(\.self) + late }
+
     private func inFlight(_ number: Int) -> AttemptInFlight? {
-        first?.number == number ? first : second?.number == number ? second : nil
+        if first?.number == number { return first }
+        if second?.number == number { return second }
+        return late.isEmpty ? nil : late.first { $0.number == number }
     }
 
     private func remove(_ attempt: AttemptInFlight) {
@@ -259,6 +273,8 @@ final class Call: ServerStreamDelegate {
             (first, second) = (second, nil)
         } else if second === attempt {
             second = nil
+        } else {
+            late.removeAll { $0 === attempt }
         }
     }
 

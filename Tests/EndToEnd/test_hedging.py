@@ -83,3 +83,21 @@ def test_what_is_wrong_is_refused(start, caller_of, providers):
     caller = caller_of(start(Junction, groups(providers)))
     error = caller.error(routing=pb.Routing(hedging=pb.Hedging(enabled=True, delay_ms=-1)))
     assert error.code() == StatusCode.INVALID_ARGUMENT and "routing.hedging.delay_ms" in error.details()
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_deployment_that_hangs_costs_its_share_of_the_time(start, caller_of, providers, streaming):
+    caller = caller_of(start(Junction, groups(providers)))
+    if streaming:
+        route = caller.stream_all(timeout=4)[-1].route
+    else:
+        route = caller.complete(timeout=4).route
+    assert route.deployment_id == "quick" and stubs.outcomes(route) == ["HEDGED", "SUCCESS"]
+    eventually(lambda: providers[0].stats()["aborted_by_peer"] == 1, "the loser's transfer is closed")
+
+
+def test_one_that_is_late_still_wins_if_it_is_first(start, caller_of, providers):
+    caller = caller_of(start(Junction, groups(providers, slow="slow-2500", quick="stall")))
+    route = caller.complete(timeout=4).route
+    assert route.deployment_id == "slow" and stubs.outcomes(route) == ["SUCCESS", "HEDGED"]
+    eventually(lambda: providers[1].stats()["aborted_by_peer"] == 1, "the loser's transfer is closed")

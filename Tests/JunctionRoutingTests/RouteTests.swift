@@ -125,8 +125,8 @@ import Testing
         #expect(call.fail(.authentication).failure?.outcome == .providerAuthentication)
     }
 
-    /// Somebody may have mended the key, or deployed the model: it is asked before a call fails, within the budget
-    /// for retries.
+    /// Somebody may have mended the key, or deployed the model: it is asked before a call fails, by one call
+    /// in a while.
     @Test(arguments: [Failure.Kind.authentication, .notFound])
     func aRefusalYieldsBeforeACallFails(kind: Failure.Kind) {
         let router = router("a a") { $0.cooldownTime = .seconds(60) }
@@ -134,16 +134,12 @@ import Testing
         router.make("d0", fail: .rateLimited, retryAfter: .seconds(60))
         var call = TestCall(router, deadline: 10)
         #expect(call.start().deployment == 1)
-        var asked = 1
-        while true {
-            var further = TestCall(router, deadline: 10)
-            guard further.start().deployment == 1 else { break }
-            _ = further.fail(kind)
-            asked += 1
-        }
-        #expect((50...150).contains(asked), "\(asked)")
-        call.finish()
-        #expect(router.usage(now: at(0)).map(\.inFlight) == [0, 0])
+        var next = TestCall(router, deadline: 10, now: 0.02)
+        #expect(next.start(0.02).waitsUntil == at(0.1))
+        call.finish(0.05)
+        #expect(next.wake(at(0.1)).deployment == 1)
+        next.finish(1)
+        #expect(router.usage(now: at(1)).map(\.coolingCause) == [.rateLimited, nil], "it answers again")
     }
 
     /// Both cool down, one by our own judgement: it is used rather than to fail the call.
@@ -153,8 +149,23 @@ import Testing
         router.make("d1", fail: .rateLimited, retryAfter: .seconds(60))
         var call = TestCall(router, deadline: 3)
         #expect(call.start().deployment == 0)
-        var patient = TestCall(router, deadline: 30)
-        #expect(patient.start().waitsUntil == at(5))
+    }
+
+    /// What one call finds out of a deployment that cools down is enough for those that wait for the same.
+    @Test func oneCallFindsOutForAllWhoWait() {
+        let router = router("a")
+        router.make("a", fail: .notFound)
+        var first = TestCall(router, deadline: 30, now: 1)
+        var second = TestCall(router, deadline: 30, now: 1.02)
+        var third = TestCall(router, deadline: 30, now: 1.03)
+        #expect(first.start(1).deployment == 0)
+        #expect(second.start(1.02).waitsUntil == at(1.1))
+        #expect(third.start(1.03).waitsUntil == at(1.1))
+        #expect(second.wake(at(1.1)).deployment == 0)
+        #expect(third.wake(at(1.1)).waitsUntil == at(1.1) + .milliseconds(100))
+        #expect(second.fail(.notFound, 1.15).failure?.outcome == .unavailable)
+        #expect(third.wake(at(1.2)).failure?.outcome == .unavailable)
+        #expect(router.usage(now: at(1.2))[0].coolingUntil == at(5), "no longer for that")
     }
 
     // MARK: Deadlines
@@ -167,21 +178,20 @@ import Testing
         #expect(router.usage(now: at(5))[0].requestsInTotal == 0)
     }
 
-    @Test func theFirstOfTwoGetsHalfAndTheLastAllThatRemains() {
+    @Test func anAttemptIsWaitedForHalfOfTheTimeAndMayTakeAll() {
         var call = TestCall(router("a a"), deadline: 10)
-        #expect(call.start().attempt?.timeout == .seconds(5))
-        #expect(call.fail(.timeout, 5).attempt?.timeout == .seconds(5))
+        let first = call.start().attempt
+        #expect(first?.patience == .seconds(5) && first?.timeout == .seconds(10))
+        let second = call.fail(.timeout, 5).attempt
+        #expect(second?.patience == .seconds(2.5) && second?.timeout == .seconds(5))
         #expect(call.fail(.timeout, 10).failure?.outcome == .deadlineExceeded)
     }
 
     @Test func anAttemptWithoutAlternativeGetsAll() {
         var single = TestCall(router("a"), deadline: 10)
-        #expect(single.start().attempt?.timeout == .seconds(10))
+        #expect(single.start().attempt?.patience == .seconds(10))
         var noRetry = TestCall(router("a a"), retries: 0, deadline: 10)
-        #expect(noRetry.start().attempt?.timeout == .seconds(10))
-        let limited = router("a a") { $0.deployments[1].requestsPerMinute = 0 }
-        var alone = TestCall(limited, deadline: 10)
-        #expect(alone.start().attempt?.timeout == .seconds(10))
+        #expect(noRetry.start().attempt?.patience == .seconds(10))
     }
 
     /// What is closed now may open while an attempt hangs, so time is left for it where answers are quick.
@@ -193,15 +203,15 @@ import Testing
         var holder = TestCall(router, "d1")
         _ = holder.start()
         var full = TestCall(router, deadline: 30, now: 10)
-        #expect(full.start(10).attempt?.timeout == .seconds(10))
+        #expect(full.start(10).attempt?.patience == .seconds(10))
         var hasNoRetry = TestCall(router, retries: 0, deadline: 30, now: 10)
-        #expect(hasNoRetry.start(10).attempt?.timeout == .seconds(20))
+        #expect(hasNoRetry.start(10).attempt?.patience == .seconds(20))
     }
 
     @Test func aFallbackIsAnAlternative() {
         var call = TestCall(router("a b") { $0.fallbacks = ["a": ["b"]] }, deadline: 10)
-        #expect(call.start().attempt?.timeout == .seconds(5))
-        #expect(call.fail(.timeout, 5).attempt?.timeout == .seconds(5))
+        #expect(call.start().attempt?.patience == .seconds(5))
+        #expect(call.fail(.timeout, 5).attempt?.patience == .seconds(2.5), "a may be open again")
     }
 
     /// Two attempts of the usual length do not fit: one is made that can succeed.
@@ -211,19 +221,9 @@ import Testing
         _ = teacher.start()
         teacher.finish(2)
         var call = TestCall(router, deadline: 13, now: 10)
-        #expect(call.start(10).attempt?.timeout == .seconds(3))
+        #expect(call.start(10).attempt?.patience == .seconds(3))
         var longer = TestCall(router, deadline: 18, now: 10)
-        #expect(longer.start(10).attempt?.timeout == .seconds(4))
-    }
-
-    /// Nothing has answered yet, since every attempt was cut in halves: the vain waits teach it.
-    @Test func vainWaitsTeachHowSlowAGroupIs() {
-        let router = router("a a")
-        var first = TestCall(router, deadline: 3)
-        #expect(first.start().attempt?.timeout == .seconds(1.5))
-        _ = first.fail(.timeout, 1.5)
-        var second = TestCall(router, deadline: 13, now: 10)
-        #expect(second.start(10).attempt?.timeout == .seconds(3))
+        #expect(longer.start(10).attempt?.patience == .seconds(4))
     }
 
     @Test func aFastFallbackKeepsItsShare() {
@@ -234,7 +234,7 @@ import Testing
             teacher.finish(seconds)
         }
         var call = TestCall(router, deadline: 13, now: 10)
-        #expect(call.start(10).attempt?.timeout == .seconds(2.5))
+        #expect(call.start(10).attempt?.patience == .seconds(2.5))
     }
 
     @Test func anAttemptThatCannotFinishIsNotStarted() {
@@ -275,7 +275,7 @@ import Testing
 
     @Test func withoutADeadlineACallHasTenMinutes() {
         var call = TestCall(router("a a"))
-        #expect(call.start().attempt?.timeout == .seconds(300))
+        #expect(call.start().attempt?.patience == .seconds(300))
         let failure = call.fail(.timeout, 600).failure
         #expect(failure?.outcome == .unavailable, "the caller set no deadline")
     }

@@ -174,15 +174,14 @@ struct SimulationTests {
         #expect(!strategies.isEmpty && strategies.isSubset(of: Strategy.allCases.map(\.rawValue)))
     }
 
-    /// Half of the deployments are down all the time, in each way that there is.
-    @Test(arguments: Array(stride(from: UInt64(4), through: 32, by: 4)))
-    func promisesWhileHalfIsDown(seed: UInt64) throws {
-        let world = try promises(seed: seed, calls: 4_000, halfDown: true)
-        #expect(world.calls == world.answered + world.left + world.failed && world.answered > 2_000)
-        #expect(world.overLimit + world.held + world.miscounted == 0, "seed \(seed): \(world)")
+    /// Worlds of outages, storms of 429 and callers that leave; in every fourth, half of the deployments are
+    /// down all the time.
+    @Test(arguments: 1...32 as ClosedRange<UInt64>)
+    func promisesAreKept(seed: UInt64) throws {
+        let world = try promises(seed: seed, calls: 2_000, halfDown: seed % 4 == 0)
+        #expect(world.calls == world.answered + world.left + world.failed && world.answered > 1_000)
+        #expect(world.isKept, "seed \(seed): \(world)")
         #expect(world.retries * 5 <= world.calls * 6, "seed \(seed): \(world.retries)")
-        // Not none: before anything is known, several deployments that hang use up a call's time.
-        #expect(world.avoidable * 500 <= world.calls, "seed \(seed): \(world)")
     }
 
     /// A call that may not be tried again fails beside a deployment that would have answered.

@@ -3,7 +3,8 @@
 /// One thing to happen.
 struct Event {
     enum Kind: UInt8 {
-        case arrives, firstContent, answers, fails, timesOut, isSlow, wakes, isWoken, leaves, deadlinePasses
+        case arrives, firstContent, answers, fails, lapses, timesOut, isSlow, wakes, isWoken, leaves,
+            deadlinePasses
     }
 
     /// Nanoseconds since the start.

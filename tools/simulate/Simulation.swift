@@ -34,23 +34,20 @@ private final class Call {
     var chances: UInt64 = 0
     /// Attempts and waits so far, over all calls that this one stood for.
     var turns: Int32 = 0
-    /// The attempts under way, or the wait.
-    var first: Flight?
-    var second: Flight?
+    /// The attempts under way, and the wait.
+    var flights: [Flight] = []
     var waitTurn: Int32 = -1
 
     init(route: consuming Route) { self.route = route }
 
     /// Changes the attempt that began in that turn; nil: it is under way no more.
     func with<Result>(_ turn: Int32, _ change: (inout Flight) -> Result) -> Result? {
-        if first?.turn == turn { return change(&first!) }
-        return second?.turn == turn ? change(&second!) : nil
+        flights.firstIndex { $0.turn == turn }.map { change(&flights[$0]) }
     }
 
     /// Ends the attempt with that number, and gives it back.
     func take(_ number: Int) -> Flight? {
-        defer { if first?.number == number { first = nil } else { second = nil } }
-        return first?.number == number ? first : second
+        flights.firstIndex { $0.number == number }.map { flights.remove(at: $0) }
     }
 }
 
@@ -258,6 +255,9 @@ public final class Simulation {
             perform(call.route.committed(attempt: flight.number, now: instant), call, index)
         case .answers: finish(flight, call, index)
         case .fails: fail(flight.answer.failure!, flight, call, index)
+        case .lapses:
+            let action = call.route.lapsed(attempt: flight.number, now: instant, random: &decisions)
+            perform(action, call, index)
         case .timesOut: fail(Failure(.timeout, message: "no answer in time"), flight, call, index)
         case .isSlow:
             let action = call.route.hedgeTimerFired(attempt: flight.number, now: instant, random: &decisions)
@@ -286,7 +286,7 @@ public final class Simulation {
     }
 
     private func leave(_ kind: Event.Kind, _ call: Call, _ index: Int) {
-        let hasBegun = call.first?.hasContent ?? false || call.second?.hasContent ?? false
+        let hasBegun = call.flights.contains { $0.hasContent }
         call.route.cancelled(now: instant) { number in
             guard let flight = call.take(number) else { return nil }
             let usage = usageSoFar(flight, call)
@@ -323,7 +323,7 @@ public final class Simulation {
     private func perform(_ action: Action, _ call: Call, _ index: Int) {
         switch action {
         case .attempt(let attempt): ask(attempt, call, index)
-        case .abandon(let number): abandon(number, call)
+        case .abandon(let number): abandon(number, call, index)
         case .wait(let until):
             call.turns += 1
             call.waitTurn = call.turns
@@ -338,12 +338,14 @@ public final class Simulation {
     }
 
     /// The loser of two attempts is ended. Its prompt is billed.
-    private func abandon(_ number: Int, _ call: Call) {
+    private func abandon(_ number: Int, _ call: Call, _ index: Int) {
         guard let flight = call.take(number) else { return }
         let usage = usageSoFar(flight, call) ?? TokenUsage(prompt: call.prompt)
         let isLetIn = flight.answer.minute != nil
         close(flight, call, used: isLetIn ? usage : nil)
-        call.route.outrun(attempt: number, usage: isLetIn ? usage : TokenUsage(), now: instant)
+        let action = call.route.outrun(
+            attempt: number, usage: isLetIn ? usage : TokenUsage(), now: instant)
+        perform(action, call, index)
     }
 
     private func ask(_ attempt: Attempt, _ call: Call, _ index: Int) {
@@ -356,11 +358,14 @@ public final class Simulation {
             turn: call.turns, number: attempt.number, deployment: deployment,
             answer: providers[deployment].ask(
                 prompt: call.prompt, completion: call.completion, now: now, &world))
-        if call.first == nil { call.first = flight } else { call.second = flight }
+        call.flights.append(flight)
         if let after = attempt.hedgeAfter {
             plan(now + nanoseconds(after), .isSlow, call, index, flight.turn)
         }
         let timesOutAt = now + nanoseconds(attempt.timeout)
+        if attempt.patience < attempt.timeout {
+            plan(now + nanoseconds(attempt.patience), .lapses, call, index, flight.turn)
+        }
         if call.isStreaming, let first = flight.answer.firstAt {
             if first <= timesOutAt { return plan(first, .firstContent, call, index, flight.turn) }
         } else if let end = flight.answer.endsAt, end <= timesOutAt {
@@ -382,7 +387,13 @@ public final class Simulation {
         heap.push(at: last, isLeft ? .leaves : .deadlinePasses, index, turn: turn)
     }
 
-    private func end(_ index: Int) { free.append(index) }
+    /// What was under way is of no use any more.
+    private func end(_ index: Int) {
+        let call = pool[index]
+        while let flight = call.flights.last { close(flight, call, used: nil) }
+        call.waitTurn = -1
+        free.append(index)
+    }
 
     // MARK: Whether a failure could have been avoided
 

@@ -33,7 +33,8 @@ final class SimulatedCall {
     /// Counts waits, so that events of an earlier one are known to be stale.
     var waits = 0
     /// The attempts under way, by their numbers, and whether content of them has come.
-    var underWay: [Int: (attempt: Attempt, hasContent: Bool)] = [:]
+    var underWay: [Int: (attempt: Attempt, hasContent: Bool, hasLapsed: Bool)] = [:]
+    /// Without those whose share of the time has lapsed.
     var mostUnderWay = 0
     var isWaiting = false
     var end: End?
@@ -59,6 +60,7 @@ final class Simulation {
         case answers(Int)
         case firstContent(Int)
         case isSlow(Int)
+        case lapses(Int)
         case timesOut(Int)
         case ends(Int, Failure, usesTokens: Bool)
     }
@@ -122,8 +124,8 @@ final class Simulation {
             call.underWay = [:]
             call.isWaiting = false
             call.end = .left
-        case .answers(let number), .firstContent(let number), .isSlow(let number), .timesOut(let number),
-            .ends(let number, _, _):
+        case .answers(let number), .firstContent(let number), .isSlow(let number), .lapses(let number),
+            .timesOut(let number), .ends(let number, _, _):
             if call.underWay[number] != nil { handle(event, number, call, index) }
         }
     }
@@ -144,6 +146,9 @@ final class Simulation {
         case .isSlow:
             let action = call.route.hedgeTimerFired(attempt: number, now: now, random: &decisions)
             perform(action, call, index)
+        case .lapses:
+            call.underWay[number]?.hasLapsed = true
+            perform(call.route.lapsed(attempt: number, now: now, random: &decisions), call, index)
         case .timesOut where call.underWay[number]?.hasContent == true: break
         case .timesOut: fail(failure(.timeout), usage: nil, number, call, index)
         case .ends(_, let failure, let usesTokens):
@@ -175,20 +180,21 @@ final class Simulation {
         case .attempt(let attempt):
             call.isWaiting = false
             started(call, attempt)
-            call.underWay[attempt.number] = (attempt, false)
-            call.mostUnderWay = max(call.mostUnderWay, call.underWay.count)
+            call.underWay[attempt.number] = (attempt, false, false)
+            call.mostUnderWay = max(call.mostUnderWay, call.underWay.values.count { !$0.hasLapsed })
             ask(attempt, call, index)
             watch(now)
         case .abandon(let number):
             bill(call, number)
             call.underWay[number] = nil
-            call.route.outrun(attempt: number, usage: usage(call), now: now)
+            perform(call.route.outrun(attempt: number, usage: usage(call), now: now), call, index)
         case .wait(let until):
             call.waits += 1
             call.isWaiting = true
             queue.push(until, index, .wakes(wait: call.waits))
         case .reply(let failure):
             call.isWaiting = false
+            call.underWay = [:]
             call.end = .failed(failure)
             judge(call, failure, now)
         case .reserve: preconditionFailure("no simulated router shares its limits")
@@ -203,6 +209,7 @@ final class Simulation {
         providers[deployment].requests += 1
         providers[deployment].requestsInMinute[Int(now.sinceStart.components.seconds / 60), default: 0] += 1
         func push(_ seconds: Double, _ event: Event) { queue.push(now + .seconds(seconds), index, event) }
+        if attempt.patience < attempt.timeout { queue.push(now + attempt.patience, index, .lapses(number)) }
         queue.push(now + attempt.timeout, index, .timesOut(number))
         if let after = attempt.hedgeAfter { queue.push(now + after, index, .isSlow(number)) }
         switch providers[deployment].behaviour(now, &world) {
