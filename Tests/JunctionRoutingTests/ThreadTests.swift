@@ -157,7 +157,7 @@ import Testing
 }
 
 /// A number that many threads change.
-private final class Count: Sendable {
+final class Count: Sendable {
     private let number = Atomic(0)
 
     func add(_ change: Int) { number.add(change, ordering: .sequentiallyConsistent) }
