@@ -99,9 +99,7 @@ public struct Route: ~Copyable {
         let spread = failure.spread(by: router.configuration.retryAfterSpread, &random)
         // That it takes too long was told when its share of the time lapsed.
         let isKnown = isLate && failure.kind == .timeout
-        settle(
-            attempt, usage,
-            isKnown ? .abandoned : .failed(spread, after: time), now)
+        settle(attempt, usage, isKnown ? .abandoned : .failed(spread, after: time), now)
         // Another one may answer yet, or the call waits for one.
         let isAwaited = committed == attempt || !isLate || phase == .awaitingReturn && late.isEmpty
         if first.attempt != nil || !isAwaited { return .none }

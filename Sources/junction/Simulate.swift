@@ -59,6 +59,9 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Print every strategy in five built-in worlds as a Markdown table; needs no configuration.")
     var table = false
 
+    @Option(help: "How much of the calls and limits of --table's worlds there is: 0.1 is a tenth.")
+    var scale = 1.0
+
     @Option(
         help: """
             Make so many calls in made-up worlds of outages, 429s and callers that leave, over --seeds; look \
@@ -73,8 +76,9 @@ struct Simulate: ParsableCommand {
         if table || promises != nil {
             let others: [Any?] = [config, trace, rate, duration, scenario, strategy, json, html]
             if others.contains(where: { $0 != nil }) {
-                throw ValidationError("--table goes with --seed only, and --promises with --seeds.")
+                throw ValidationError("--table goes with --seed and --scale only, and --promises with --seeds.")
             }
+            if !(0.001...100).contains(scale) { throw ValidationError("--scale must be from 0.001 to 100.") }
             return
         }
         if config?.isEmpty ?? true { throw ValidationError("Name a configuration: --config FILE.") }
@@ -94,7 +98,7 @@ struct Simulate: ParsableCommand {
     }
 
     func run() throws {
-        if table { return try printNow(try comparisonTable(seed: seed)) }
+        if table { return try printNow(try comparisonTable(seed: seed, scale: scale)) }
         if let promises {
             let areKept = try promiseTable(calls: promises, seeds: max(1, seeds)) { try? printNow($0 + "\n") }
             throw ExitCode(areKept ? 0 : 1)

@@ -101,10 +101,11 @@ public struct ComparisonScenario: Sendable {
 
 /// The table of every strategy in the five worlds.
 public func comparisonTable(seed: UInt64, scale: Double = 1) throws -> String {
+    let options = scale == 1 ? "--seed \(seed)" : "--seed \(seed) --scale \(scale)"
     var text = """
         # The strategies compared
 
-        Made by `junction simulate --table --seed \(seed)`: the routing core as it serves, in virtual time
+        Made by `junction simulate --table \(options)`: the routing core as it serves, in virtual time
         around simulated providers. The same seed makes the same table.
 
         Half of the calls stream; one caller in a hundred gives up after five seconds; the deadline is 30

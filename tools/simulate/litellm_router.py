@@ -1,11 +1,12 @@
 """LiteLLM's own Router in the five worlds of Comparison.swift, in virtual time: rows for strategies.md.
 
     python3 -m venv /tmp/litellm && /tmp/litellm/bin/pip install litellm time-machine
-    /tmp/litellm/bin/python tools/simulate/litellm_router.py --scale 0.1 --seed 1
+    /tmp/litellm/bin/python tools/simulate/litellm_router.py --scale 0.1 --seed 1 --junction .build/release/junction
 
 The Router is the one from PyPI, unchanged: only the clock and the providers are ours. The event loop jumps to
 its next timer instead of waiting, and `time.time` and `datetime.now` follow it. A provider counts its fixed
-minutes as SimulatedProvider.swift does. Rates and limits are scaled alike, as the table's are.
+minutes as SimulatedProvider.swift does. Rates and limits are scaled alike, as the table's are. Each run has a
+process of its own, since LiteLLM keeps state in its modules. `--junction` puts Junction's own rows beside them.
 """
 import argparse
 import asyncio
@@ -13,8 +14,10 @@ import collections
 import contextvars
 import logging
 import math
+import multiprocessing
 import os
 import random
+import subprocess
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # There is nothing to fetch it from.
 
@@ -253,11 +256,31 @@ def main():
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--world", choices=WORLDS, action="append")
     options.add_argument("--strategy", choices=STRATEGIES, action="append")
+    options.add_argument("--junction", help="the program, for its own rows")
     arguments = options.parse_args()
-    for world in arguments.world or WORLDS:
-        print(f"\n## {world}\n")
-        for strategy in arguments.strategy or STRATEGIES:
-            print(run(world, strategy, arguments.scale, arguments.seed), flush=True)
+    scale, seed = arguments.scale, arguments.seed
+    own = rows_of_junction(arguments.junction, scale, seed) if arguments.junction else {}
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for world in arguments.world or WORLDS:
+            print(f"\n## {world}\n\n| strategy | served | p50 | p99 | retries | cost | over |\n|---|---|---|---|---|---|---|")
+            for strategy in arguments.strategy or STRATEGIES:
+                print(pool.apply(run, (world, strategy, scale, seed)), flush=True)
+            for row in own.get(world, []):
+                print(row.replace("| `", "| Junction `", 1))
+
+
+def rows_of_junction(program, scale, seed):
+    """The rows of Junction's table, by world."""
+    table = subprocess.run(
+        [program, "simulate", "--table", "--scale", str(scale), "--seed", str(seed)],
+        check=True, capture_output=True, text=True).stdout
+    rows, world = {}, None
+    for line in table.splitlines():
+        if line.startswith("## "):
+            world = line[3:]
+        elif line.startswith("| `"):
+            rows.setdefault(world, []).append(line)
+    return rows
 
 
 if __name__ == "__main__":
