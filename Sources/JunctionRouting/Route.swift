@@ -153,7 +153,7 @@ public struct Route: ~Copyable {
         }
         if first.attempt != nil { return .none }
         visit = report.visit
-        note(remedy(.timeout).outcome)
+        note(remedy(failure).outcome)
         return proceed(now, &random)
     }
 

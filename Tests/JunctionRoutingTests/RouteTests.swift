@@ -222,6 +222,8 @@ import Testing
         teacher.finish(2)
         var call = TestCall(router, deadline: 13, now: 10)
         #expect(call.start(10).attempt?.patience == .seconds(3))
+        var just = TestCall(router, deadline: 14, now: 10)
+        #expect(just.start(10).attempt?.patience == .seconds(2))
         var longer = TestCall(router, deadline: 18, now: 10)
         #expect(longer.start(10).attempt?.patience == .seconds(4))
     }
