@@ -24,6 +24,8 @@ struct Health {
     private(set) var secondsToFirstContent = 0.0
     /// When the last attempt began that was to find out if it answers again.
     private var probedAt: Instant?
+    /// When the last cooldown would have ended that was over sooner: what others tell of it is no news.
+    private(set) var reopenedBefore = Instant.zero
     /// When the last of those began that have failed.
     private var failedSince: Instant?
     /// Tokens reserved by all calls under way, whatever minute they began in.
@@ -87,6 +89,12 @@ struct Health {
 
     /// An attempt that began then has failed.
     mutating func failed(since start: Instant) { failedSince = max(failedSince ?? start, start) }
+
+    /// It answers again, sooner than it was to be asked.
+    mutating func reopen(before end: Instant) { reopenedBefore = max(reopenedBefore, end) }
+
+    /// A later failure would have cooled it down for a shorter time.
+    mutating func keepCause(of before: Health) { (cause, isJudged) = (before.cause, before.isJudged) }
 
     /// Whether what it cools down for may have been mended meanwhile, and its provider did not name a time.
     var mayBeMended: Bool { isJudged || cause == .authentication || cause == .notFound }

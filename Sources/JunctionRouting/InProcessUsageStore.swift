@@ -75,7 +75,8 @@ extension InProcessUsageStore.Group {
         let bucket = now.bucket
         for row in request.candidates + (request.whole.map { [$0] } ?? []) { advance(row, to: bucket) }
         var choice: Int?
-        for (index, row) in request.candidates.enumerated() where hasRoom(row, request.tokens, now) {
+        for (index, row) in request.candidates.enumerated() where hasRoom(row, request.tokens) {
+            guard request.ignoresCooldowns || counts[row.name]!.coolingUntil <= now else { continue }
             if let chosen = choice {
                 guard request.choosesLeastUsed,
                     counts[row.name]!.used.tokens < counts[request.candidates[chosen].name]!.used.tokens
@@ -85,7 +86,7 @@ extension InProcessUsageStore.Group {
         }
         var whole = request.whole
         if let choice { whole?.cost = request.candidates[choice].cost }
-        if let whole, !hasRoom(whole, request.tokens, now) { choice = nil }
+        if let whole, !hasRoom(whole, request.tokens) { choice = nil }
         guard let choice else { return .full(opensAfter: opensAfter(request, whole, now)) }
         let row = request.candidates[choice]
         let one = SharedAmount(tokens: request.tokens, requests: 1, parallel: 1)
@@ -154,7 +155,9 @@ extension InProcessUsageStore.Group {
                 let held = members[member]!.parallel[name] ?? 0
                 hold(max(0, held - entry.parallel), of: entry.row, report.whole, for: member)
             }
-            if let cooldown = entry.cooldown, now + cooldown.left > counts[name]!.coolingUntil {
+            if let cooldown = entry.cooldown, cooldown.left == .zero {
+                counts[name]!.coolingUntil = .zero
+            } else if let cooldown = entry.cooldown, now + cooldown.left > counts[name]!.coolingUntil {
                 counts[name]!.coolingUntil = now + cooldown.left
                 counts[name]!.cause = cooldown.cause
             }
@@ -203,9 +206,9 @@ extension InProcessUsageStore.Group {
         counts[row.name] = its
     }
 
-    private func hasRoom(_ row: SharedRow, _ tokens: Int, _ now: Duration) -> Bool {
+    private func hasRoom(_ row: SharedRow, _ tokens: Int) -> Bool {
         let its = counts[row.name]!
-        return its.coolingUntil <= now && its.used.tokens + tokens <= row.tokensLimit ?? .max
+        return its.used.tokens + tokens <= row.tokensLimit ?? .max
             && its.used.requests < row.requestsLimit ?? .max
             && its.used.parallel < row.parallelLimit ?? .max
             && its.spent + row.cost <= row.budget?.limit ?? .max

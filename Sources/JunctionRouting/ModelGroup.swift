@@ -379,7 +379,8 @@ final class ModelGroup: Sendable {
         let rooms = state.shared!
         return SharedAsk(
             request: rooms.request(
-                expected.total, places: places.map { ($0, cost($0, expected)) }, choosesLeastUsed: byUsage),
+                expected.total, places: places.map { ($0, cost($0, expected)) }, choosesLeastUsed: byUsage,
+                ignoresCooldowns: request.triesSince != nil),
             member: rooms.member, sentAt: now, places: places, expected: expected)
     }
 
@@ -432,9 +433,9 @@ final class ModelGroup: Sendable {
             let (slots, health) = (state.slots, state.health)
             let changed = state.shared!.places.map { ($0.hasNewCooldown, $0.hasNewLatency) }
             return state.shared!.report(inFlight: { slots[$0].inFlight }, now: now) { place, entry in
-                if changed[place].0, slots[place].coolingUntil > now {
+                if changed[place].0, slots[place].coolingUntil > now || health[place].reopenedBefore > now {
                     entry.cooldown = SharedCooldown(
-                        left: slots[place].coolingUntil - now, cause: health[place].cause)
+                        left: max(.zero, slots[place].coolingUntil - now), cause: health[place].cause)
                 }
                 if changed[place].1 { entry.latency = health[place].latency }
             }
@@ -497,6 +498,7 @@ final class ModelGroup: Sendable {
                 state.note(place, request, expected.total, paysAt: paysAt, now: now, in: &shortage)
             }
             shortage.isForWaiters = request.rank.map { state.isForWaiters(request, before: $0) } ?? false
+            if shortage.isForWaiters, request.triesSince != nil { shortage.returnsAt = nil }
             return shortage
         }
     }
@@ -515,7 +517,9 @@ final class ModelGroup: Sendable {
             if hold.probe == .afterCooldown { state.endProbe(place) }
             switch end {
             case .answered(let time, let completionTokens, let isStreaming, let isLate):
-                if hold.probe != .none, !isLate { state.probeAnswered(place) }
+                if hold.probe == .inCooldown || hold.probe == .afterCooldown && !isLate {
+                    state.probeAnswered(place)
+                }
                 if !used.isEstimated { state.model.learn(size, used) }
                 guard let time else { break }
                 state.health[place].answered(
@@ -546,7 +550,8 @@ final class ModelGroup: Sendable {
     ) {
         withState { state in
             state.advance(to: now)
-            state.fail(place, failure, after: time, policy: terms[place].cooldown, probe, now: now)
+            state.fail(
+                place, failure, after: time, isEnded: false, policy: terms[place].cooldown, probe, now: now)
             state.refresh(place, now)
         }
     }
@@ -565,11 +570,14 @@ final class ModelGroup: Sendable {
     }
 
     /// A probe's stream has begun: what the deployment was kept free for is known.
-    func probeAnswered(_ place: Int) {
-        withState { state in
+    func probeAnswered(_ place: Int, now: Instant) {
+        let wakes = withState { state in
+            state.advance(to: now)
             state.probeAnswered(place)
-            state.refresh(place, .zero)
+            state.refresh(place, now)
+            return state.queue.isEmpty ? [] : state.wakes(now: now)
         }
+        for wake in wakes { wake() }
     }
 
     // MARK: Looking
@@ -621,6 +629,16 @@ final class ModelGroup: Sendable {
         }
         let defaults = terms.map { $0.tags.contains("default") }
         return tags.isEmpty && !defaults.contains(true) ? nil : defaults
+    }
+
+    /// To how many other places the call may go at all, be they open or not.
+    func countOthers(than chosen: Int, for request: PickRequest) -> Int {
+        if request.takesAll { return terms.count - 1 }
+        if request.only != nil { return 0 }
+        return terms.indices.count { place in
+            place != chosen && !request.excluded.contains(place) && request.matching?[place] ?? true
+                && request.windowAbove.map { terms[place].maxInputTokens ?? 0 > $0 } ?? true
+        }
     }
 
     /// Seconds in which the group answers, on average; 0: not known.
@@ -751,7 +769,8 @@ extension ModelGroup.State {
     mutating func hear(_ cooldown: SharedCooldown, at place: Int, _ now: Instant) {
         let until = now + cooldown.left
         // Our own comes back to us; how long that took is no news.
-        guard until > slots[place].coolingUntil + .milliseconds(500) else { return }
+        let known = max(slots[place].coolingUntil, health[place].reopenedBefore)
+        guard until > known + .milliseconds(500) else { return }
         slots[place].coolingUntil = until
         health[place].hear(cooldown.cause)
     }
@@ -877,17 +896,22 @@ extension ModelGroup.State {
 
     /// It answers again: what it cooled down for is over, unless its provider has named a time meanwhile.
     mutating func probeAnswered(_ place: Int) {
-        if health[place].mayBeMended { slots[place].coolingUntil = .zero }
+        if health[place].mayBeMended {
+            if !health[place].isJudged { shared?.noteCooldown(place) }
+            health[place].reopen(before: slots[place].coolingUntil)
+            slots[place].coolingUntil = .zero
+        }
         health[place].endProbation()
     }
 
     mutating func fail(
-        _ place: Int, _ failure: Failure, after time: Duration, policy: CooldownPolicy, _ probe: Probe,
-        now: Instant
+        _ place: Int, _ failure: Failure, after time: Duration, isEnded: Bool = true, policy: CooldownPolicy,
+        _ probe: Probe, now: Instant
     ) {
-        if Remedy(of: failure.kind).health != .none { health[place].failed(since: now - time) }
+        if isEnded, Remedy(of: failure.kind).health != .none { health[place].failed(since: now - time) }
         // That a deployment which cools down is out of order yet is no news.
         if probe == .inCooldown, slots[place].coolingUntil > now, !failure.asksForRest { return }
+        let before = health[place]
         let isLastUsable = !places.contains { $0 != place && slots[$0].coolingUntil <= now }
         guard
             let time = health[place].failed(
@@ -895,8 +919,12 @@ extension ModelGroup.State {
         else {
             return
         }
-        // A later failure can lengthen a cooldown, not shorten it.
-        slots[place].coolingUntil = max(slots[place].coolingUntil, now + time)
+        // A later failure can lengthen a cooldown, not shorten it; the longest has its cause.
+        if slots[place].coolingUntil > now + time {
+            health[place].keepCause(of: before)
+        } else {
+            slots[place].coolingUntil = now + time
+        }
         // What we judge ourselves may be our own fault: others judge for themselves.
         if !health[place].isJudged { shared?.noteCooldown(place) }
     }
@@ -936,10 +964,13 @@ extension ModelGroup.State {
         guard slot.coolingUntil > now, hasRoomAt <= slot.coolingUntil else { return }
         let remedy = Remedy(of: health[place].cause)
         if remedy.outcome != .limited { shortage.outcome = remedy.outcome }
-        if let start = request.triesSince, let opensAt = health[place].opensInCooldown(since: start) {
+        let last = now + request.timeLeft - .seconds(pace.fastest)
+        if let start = request.triesSince, let opensAt = health[place].opensInCooldown(since: start),
+            max(opensAt, hasRoomAt, now) < last
+        {
             shortage.returns(at: max(opensAt, hasRoomAt))
         }
-        if slot.coolingUntil + .seconds(pace.fastest) > now + request.timeLeft { return }
+        if slot.coolingUntil > last { return }
         switch health[place].cause {
         case .authentication, .notFound, .quotaExhausted: break  // Time alone mends none of these.
         default: shortage.returns(at: slot.coolingUntil)

@@ -97,13 +97,15 @@ public struct Route: ~Copyable {
         let isLate = isLate(attempt)
         let (time, _) = endAttempt(attempt, failure, usage, now)
         let spread = failure.spread(by: router.configuration.retryAfterSpread, &random)
-        // That it takes too long was told when its share of the time lapsed.
-        let isKnown = isLate && failure.kind == .timeout
+        // That it failed was told when its share of the time lapsed.
+        let isKnown = isLate && !failure.asksForRest && Remedy(of: failure.kind).health != .coolsDown
         settle(attempt, usage, isKnown ? .abandoned : .failed(spread, after: time), now)
+        if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
         // Another one may answer yet, or the call waits for one.
         let isAwaited = committed == attempt || !isLate || phase == .awaitingReturn && late.isEmpty
         if first.attempt != nil || !isAwaited { return .none }
-        if isLate { visit = attempts[attempt].visit }
+        dropHedgeQuestion()
+        visit = attempts[attempt].visit
         if failure.kind == .cancelled { return reply(.cancelled, failure.message, now) }
         if committed != nil {
             guard canGoOn, broken == nil, router.rescues(call),
@@ -113,11 +115,13 @@ public struct Route: ~Copyable {
         }
         let remedy = remedy(failure)
         note(remedy.outcome)
-        if let wait = failure.retryAfter, wait > .zero { noteChance(at: now + wait) }
         if remedy.fallback == nil, remedy.others == .no {
             return reply(remedy.outcome, failure.message, now)
         }
-        if isLate { visit = frontier }
+        if isLate {
+            planFallbacks()
+            visit = frontier
+        }
         return proceed(now, &random)
     }
 
@@ -129,7 +133,7 @@ public struct Route: ~Copyable {
         phase = .attempting
         leaveQueue(now)
         if probe(attempt) != .none, !isLate(attempt) {
-            router.groups[attempts[attempt].modelGroup].probeAnswered(attempts[attempt].place)
+            router.groups[attempts[attempt].modelGroup].probeAnswered(attempts[attempt].place, now: now)
         }
         attempts.with(attempt) { $0.timeToFirstToken = now - $0.startedAt }
         return abandonOther(than: attempt)
@@ -152,6 +156,7 @@ public struct Route: ~Copyable {
                 report.place, late.last!.flight.probe, failure, after: now - report.startedAt, now: now)
         }
         if first.attempt != nil { return .none }
+        dropHedgeQuestion()
         visit = report.visit
         note(remedy(failure).outcome)
         return proceed(now, &random)
@@ -181,9 +186,10 @@ public struct Route: ~Copyable {
     @discardableResult
     public mutating func outrun(attempt: Int, usage: TokenUsage?, now: Instant) -> Action {
         guard isUnderWay(attempt) else { return .none }
+        let isLate = isLate(attempt)
         let failure = Failure(.cancelled, message: "another attempt answered first")
-        let (time, _) = endAttempt(attempt, failure, usage, now)
-        attempts.with(attempt) { $0.wasOutrun = true }
+        let (time, _) = endAttempt(attempt, isLate ? attempts[attempt].outcome : failure, usage, now)
+        attempts.with(attempt) { $0.wasOutrun = !isLate }
         settle(attempt, usage, .outrun(after: time, isStreaming: call.isStreaming), now, unknown: .all)
         return (answered ?? committed).map { abandonOther(than: $0) } ?? .none
     }
@@ -197,6 +203,11 @@ public struct Route: ~Copyable {
         visit = attempts[attempt].visit
         sequel = .nothing
         return self.attempt(.besides, now, &random) ?? .none
+    }
+
+    /// The attempt that another one was to be made beside is over, or has lapsed.
+    private mutating func dropHedgeQuestion() {
+        if question?.choice == .besides { question = nil }
     }
 
     /// The usage store has answered what `reserve` asked.
@@ -220,10 +231,9 @@ public struct Route: ~Copyable {
             }
             return begin(booking, now)
         }
-        guard let asked else { return .none }
-        visit = asked.visit
+        guard let asked, phase == .asking else { return .none }
         if case .nothing = asked.sequel { return .none }
-        guard phase == .asking else { return .none }
+        visit = asked.visit
         if now >= deadline { return replyAtLast(now) }
         switch asked.sequel {
         case .proceed: return proceed(now, &random)
@@ -324,11 +334,11 @@ public struct Route: ~Copyable {
         var first = late.isEmpty ? deadline : min(deadline, now + .seconds(1))
         for target in 0...frontier {
             visit = target
-            first = min(first, returnsAt(now) ?? deadline)
+            first = min(first, returnsAt(now, &random) ?? deadline)
         }
         if first == deadline, late.isEmpty { return replyAtLast(now) }
         phase = .awaitingReturn
-        return .wait(until: first)
+        return .wait(until: min(deadline, max(first, now + .milliseconds(10))))
     }
 
     private mutating func attemptAnywhere(
@@ -432,11 +442,12 @@ public struct Route: ~Copyable {
         let target = target(visit)
         if case .callersOverride(let index, _, let deployment) = target {
             let isOpen = request.excluded.isEmpty && choice != .besides && broken == nil
-            if !isOpen || choice == .whenReturned && now < returnsAt(now) ?? now { return nil }
+            if !isOpen || choice == .whenReturned && now < callersReturnsAt(now) ?? now { return nil }
             let timeout = timeout(deployment, request.timeLeft)
             return Booking(
                 target: .override(index: index, deployment: deployment), kind: kind(choice),
-                patience: patience(timeout, request.timeLeft, expected: 0), timeout: timeout)
+                patience: patience(timeout, request.timeLeft, others: 0, expected: 0),
+                timeout: timeout)
         }
         request.only = only ?? request.only
         let group = router.groups[target.modelGroup]
@@ -465,7 +476,9 @@ public struct Route: ~Copyable {
             what = .override(index: index, deployment: deployment)
         }
         let timeout = timeout(deployment, request.timeLeft)
-        let patience = patience(timeout, request.timeLeft, expected: pick.expectedSeconds)
+        let patience = patience(
+            timeout, request.timeLeft, others: group.countOthers(than: place, for: request),
+            expected: pick.expectedSeconds)
         let hedgeAfter = request.learnsSlowness ? hedging.delay ?? pick.slowAfter : nil
         let probe = pick.reservation.probe
         return Booking(
@@ -516,22 +529,32 @@ public struct Route: ~Copyable {
         min(router.timeLimit(deployment, isStreaming: call.isStreaming), timeLeft)
     }
 
-    /// How long an attempt is waited for before the call goes on beside it: half of the time that is left, so
-    /// that neither a deployment that hangs nor one that opens meanwhile costs the call. Longer where half is
-    /// less than an answer takes and a fallback can do with less; as long as it may take where nothing else
-    /// may be tried, or could not answer in the other half.
+    /// How long an attempt is waited for before the call goes on beside it, so that neither a deployment that
+    /// hangs nor one that opens meanwhile costs the call. The time that is left is shared out over what may
+    /// be tried yet; but a share is no less than three times an answer's usual length, and at most half.
+    /// Where an answer takes more than half, it is waited for as long as a fallback leaves time for it; and
+    /// as long as it may take where nothing else may be tried.
     ///
-    /// - Parameter expected: the seconds that an answer of the group takes, on average; 0: not known.
-    private func patience(_ timeout: Duration, _ timeLeft: Duration, expected: Double) -> Duration {
-        let half = timeLeft.half
-        let target = target(visit)
-        let hasOthers = !target.usesCallersKey && router.groups[target.modelGroup].terms.count > 1
-        let mayRetry = attemptsHere < retriesSet ?? .max && (hasOthers || frontier > 0)
-        if expected <= half.seconds { return mayRetry || upcoming != nil ? min(timeout, half) : timeout }
-        guard let upcoming else { return timeout }
-        if upcoming.usesCallersKey { return min(timeout, half) }
-        let next = router.groups[upcoming.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
-        return min(timeout, next == 0 ? half : max(half, timeLeft - .seconds(2 * next)))
+    /// - Parameters:
+    ///   - others: how many other deployments of the target the call may go to.
+    ///   - expected: the seconds that an answer of the group takes, on average; 0: not known.
+    private func patience(
+        _ timeout: Duration, _ timeLeft: Duration, others: Int, expected: Double
+    ) -> Duration {
+        let half = max(timeLeft.half, .milliseconds(100))
+        let retries = call.numRetries ?? retriesByPolicy(.timeout) ?? retriesSet ?? .max
+        let mayRetry = attemptsHere < retries && (others > 0 || frontier > 0)
+        let next = upcoming
+        if expected <= half.seconds {
+            if !mayRetry, next == nil { return timeout }
+            if expected == 0 { return min(timeout, half) }
+            let left = (mayRetry ? others : 0) + (next == nil ? 0 : 1)
+            return min(timeout, half, max(timeLeft.share(of: left + 1), .nanoseconds(Int(3e9 * expected))))
+        }
+        guard let next else { return timeout }
+        if next.usesCallersKey { return min(timeout, half) }
+        let nextExpected = router.groups[next.modelGroup].expectedSeconds(isStreaming: call.isStreaming)
+        return min(timeout, nextExpected == 0 ? half : max(half, timeLeft - .seconds(2 * nextExpected)))
     }
 
     // MARK: Attempts under way
@@ -798,18 +821,29 @@ public struct Route: ~Copyable {
 
     /// When it is worth looking again at the present target: the first of its deployments returns, or may be
     /// asked in spite of its cooldown.
-    private func returnsAt(_ now: Instant) -> Instant? {
+    private func returnsAt(_ now: Instant, _ random: inout RandomSource) -> Instant? {
         let target = target(visit)
         if !target.usesCallersKey {
             let group = router.groups[target.modelGroup]
-            let requests = [request(.whenReturned, now) ?? request(.elsewhere, now), request(.inSpite, now)]
-            return requests.compactMap { $0.flatMap { group.shortage(for: $0, now: now).returnsAt } }.min()
+            let returned = (request(.whenReturned, now) ?? request(.elsewhere, now)).flatMap {
+                group.shortage(for: $0, now: now).returnsAt
+            }
+            // Many may wait for the same: they look again one after another.
+            let inSpite = request(.inSpite, now).flatMap { group.shortage(for: $0, now: now).returnsAt }
+                .map { $0 + CooldownPolicy.probeInterval * random.fraction() }
+            return [returned, inSpite].compactMap(\.self).min()
         }
-        guard let request = request(.whenReturned, now) ?? request(.elsewhere, now), request.excluded.isEmpty,
-            let last = here.last
+        guard let request = request(.whenReturned, now) ?? request(.elsewhere, now), request.excluded.isEmpty
         else { return nil }
-        return attempts[last].outcome?.retryAfter.map {
-            attempts[last].startedAt + attempts[last].duration + $0
+        return callersReturnsAt(now)
+    }
+
+    /// When the caller's own deployment said to come back.
+    private func callersReturnsAt(_ now: Instant) -> Instant? {
+        here.last.flatMap { last in
+            attempts[last].outcome?.retryAfter.map {
+                attempts[last].startedAt + attempts[last].duration + $0
+            }
         }
     }
 
@@ -817,8 +851,9 @@ public struct Route: ~Copyable {
 
     /// Puts the fallbacks of the present target behind it, those that are not planned yet.
     private mutating func planFallbacks() {
-        let kind = lastFailureHere.flatMap { remedy($0).fallback }
-        let new = fallbacks(kind ?? .general).filter { !isPlanned($0) }
+        let kinds = here.compactMap { attempts[$0].outcome.flatMap { remedy($0).fallback } }
+        let kind = kinds.last { $0 != .general } ?? .general
+        let new = fallbacks(kind).filter { !isPlanned($0) }
         plan.insert(contentsOf: new, at: frontier)
         let most = max(frontier, router.configuration.maxFallbacks)
         if plan.count > most { plan.removeLast(plan.count - most) }

@@ -293,7 +293,8 @@ struct SharedRooms {
 
     /// What a call asks the store.
     func request(
-        _ tokens: Int, places candidates: [(place: Int, cost: Int)], choosesLeastUsed: Bool
+        _ tokens: Int, places candidates: [(place: Int, cost: Int)], choosesLeastUsed: Bool,
+        ignoresCooldowns: Bool
     ) -> SharedRequest {
         var request = SharedRequest(
             modelGroup: modelGroup, tokens: tokens, choosesLeastUsed: choosesLeastUsed,
@@ -302,7 +303,8 @@ struct SharedRooms {
                 row.cost = candidate.cost
                 return row
             }, whole: wholeRow)
-        if let first = candidates.first?.place { request.block = wanted(first) }
+        request.ignoresCooldowns = ignoresCooldowns
+        if !ignoresCooldowns, let first = candidates.first?.place { request.block = wanted(first) }
         return request
     }
 

@@ -106,6 +106,8 @@ public struct SharedRequest: Sendable {
     public var tokens: Int
     /// Whether the one with the fewest tokens is chosen, or the first with room.
     public var choosesLeastUsed: Bool
+    /// Whether candidates that cool down may be chosen.
+    public var ignoresCooldowns = false
     /// In the order of preference.
     public var candidates: [SharedRow]
     /// The limits of the whole group; nil: it has none.
@@ -196,6 +198,7 @@ extension Duration {
 
 /// A cooldown, as instances tell each other.
 public struct SharedCooldown: Sendable, Equatable {
+    /// Zero: it is over, sooner than was told before.
     public var left: Duration
     public var cause: Failure.Kind
 

@@ -103,7 +103,7 @@ final class Call: ServerStreamDelegate {
         guard let loser = inFlight(number) else { return }
         // It has not told what it used; but its provider has read the prompt, and bills it.
         let used = usageSoFar(of: loser) ?? estimatedUsage(of: loser)
-        count(loser, .outrun, used)
+        count(loser, isLate(loser) ? .failed(.timeout) : .outrun, used)
         remove(loser)
         loser.cancel()
         perform(route.outrun(attempt: number, usage: used, now: worker.now))
@@ -250,17 +250,16 @@ final class Call: ServerStreamDelegate {
         timer?.invalidate()
         timer = nil
         route.wake = nil
-        let attempts = inFlights
-        (first, second, late) = (nil, nil, [])
-        for one in attempts {
-            count(one, .failed(.cancelled), usageSoFar(of: one))
+        while let one = first ?? second ?? late.last {
+            count(one, .failed(isLate(one) ? .timeout : .cancelled), usageSoFar(of: one))
+            remove(one)
             one.cancel()
         }
     }
 
     // MARK: Attempts under way
 
-    private var inFlights: [AttemptInFlight] { [first, second].compactMap(\.self) + late }
+    private func isLate(_ attempt: AttemptInFlight) -> Bool { late.contains { $0 === attempt } }
 
     private func inFlight(_ number: Int) -> AttemptInFlight? {
         if first?.number == number { return first }

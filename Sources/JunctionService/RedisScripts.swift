@@ -165,19 +165,22 @@ struct RedisScripts: Sendable {
 
         """
 
-    /// Arguments: member, epoch, tokens, whether the least used is chosen, the block's tokens, requests and
-    /// parallel, whether the first row is the whole group, rows. Answer: -1 for a stranger; 0 and the wait in
-    /// ms, -1 for ever, when full; else 1, the candidate, the bucket, the block, its bucket, the clock.
+    /// Arguments: member, epoch, tokens, 1 where the least used is chosen and 2 more where cooldowns do not
+    /// count, the block's tokens, requests and parallel, whether the first row is the whole group, rows.
+    /// Answer: -1 for a stranger; 0 and the wait in ms, -1 for ever, when full; else 1, the candidate, the
+    /// bucket, the block, its bucket, the clock.
     private static let reserveText = """
         local member, tokens = ARGV[1], tonumber(ARGV[3])
         if call('HGET', held, 'e|' .. member) ~= ARGV[2] then return { -1 } end
         local at, whole = 9, nil
         if ARGV[8] == '1' then whole = row(at); at = at + 7 end
         local rows, choice = {}, nil
+        local isLeastUsed, isInSpite = ARGV[4] % 2 == 1, tonumber(ARGV[4]) >= 2
         while at <= #ARGV do
             local w = row(at)
             rows[#rows + 1] = w
-            local isBetter = not choice or ARGV[4] == '1' and w.t < rows[choice].t
+            if isInSpite then w.c = 0 end
+            local isBetter = not choice or isLeastUsed and w.t < rows[choice].t
             if isBetter and hasRoom(w, tokens) then choice = #rows end
             at = at + 7
         end
@@ -239,10 +242,10 @@ struct RedisScripts: Sendable {
 
     /// Arguments: member, epoch, number, purpose, the member's lifetime in ms, whether the first row is the
     /// whole group, the number of entries; the whole row; entries: row, tokens, requests and parallel wanted,
-    /// parallel given back, cooldown in ms, cause, latencies in ns; corrections: entry, bucket, tokens,
-    /// requests, cost. Answer: -1 for a stranger; else 1, instances, whether it was known, clock; then for
-    /// each entry tokens, requests, parallel, spent, the block's tokens, requests, parallel and bucket,
-    /// cooldown in ms, cause, latencies.
+    /// parallel given back, cooldown in ms (-1: over), cause, latencies in ns; corrections: entry, bucket,
+    /// tokens, requests, cost. Answer: -1 for a stranger; else 1, instances, whether it was known, clock;
+    /// then for each entry tokens, requests, parallel, spent, the block's tokens, requests, parallel and
+    /// bucket, cooldown in ms, cause, latencies.
     private static let exchangeText = """
         local member, epoch, purpose = ARGV[1], ARGV[2], tonumber(ARGV[4])
         local known = call('HGET', held, 'e|' .. member)
@@ -301,7 +304,10 @@ struct RedisScripts: Sendable {
                     local mine = tonumber(call('HGET', held, 'p|' .. member .. '|' .. n) or 0)
                     hold(w, whole, member, 0 - math.min(mine, back))
                 end
-                if cooling > 0 and now + cooling > w.c then
+                if cooling < 0 then
+                    w.c = 0
+                    call('HDEL', use, 'c|' .. n, 'k|' .. n)
+                elseif cooling > 0 and now + cooling > w.c then
                     w.c = now + cooling
                     call('HSET', use, 'c|' .. n, w.c, 'k|' .. n, ARGV[w.at + 5])
                 end

@@ -27,7 +27,7 @@ final class RedisUsageStore: UsageStore {
             command.append(member.name)
             command.append(member.epoch)
             command.append(request.tokens)
-            command.append(request.choosesLeastUsed ? 1 : 0)
+            command.append((request.choosesLeastUsed ? 1 : 0) + (request.ignoresCooldowns ? 2 : 0))
             command.append(request.block)
             command.append(request.whole == nil ? 0 : 1)
             if let whole = request.whole { command.append(whole) }
@@ -216,7 +216,7 @@ extension RedisCommand {
         append(entry.row)
         append(entry.wanted)
         append(entry.parallel)
-        append(entry.cooldown.map { milliseconds($0.left) } ?? 0)
+        append(entry.cooldown.map { $0.left == .zero ? -1 : milliseconds($0.left) } ?? 0)
         append(entry.cooldown.map { "\($0.cause)" } ?? "")
         append(Int(entry.latency.perToken * 1e9))
         append(Int(entry.latency.toFirstContent * 1e9))

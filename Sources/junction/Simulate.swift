@@ -76,7 +76,8 @@ struct Simulate: ParsableCommand {
         if table || promises != nil {
             let others: [Any?] = [config, trace, rate, duration, scenario, strategy, json, html]
             if others.contains(where: { $0 != nil }) {
-                throw ValidationError("--table goes with --seed and --scale only, and --promises with --seeds.")
+                throw ValidationError(
+                    "--table goes with --seed and --scale only, and --promises with --seeds.")
             }
             if !(0.001...100).contains(scale) { throw ValidationError("--scale must be from 0.001 to 100.") }
             return

@@ -98,6 +98,8 @@ private final class CrowdThread {
         var route: Route
         let isStreaming: Bool
         var attempts: [Int] = []
+        /// Not yet answered by the store.
+        var asks: [SharedAsk] = []
         var begun: Int?
         var waitsUntil: Instant?
         var isOver = false
@@ -122,7 +124,7 @@ private final class CrowdThread {
         while true {
             if crowd.tick() % 100 == 0 { crowd.exchange() }
             let index = random.below(running.count)
-            if running[index]?.isOver ?? true {
+            if running[index].map({ $0.isOver && $0.asks.isEmpty }) ?? true {
                 guard crowd.begun.add(1, ordering: .relaxed).newValue <= crowd.calls else { break }
                 begin(index)
             } else {
@@ -133,7 +135,16 @@ private final class CrowdThread {
                 perform(running[index]!.route.woken(now: crowd.now, random: &random), running[index]!)
             }
         }
-        for one in running { one.map(leave) }
+        for one in running {
+            guard let one else { continue }
+            leave(one)
+            while let ask = one.asks.popLast() { answer(ask, one) }
+        }
+    }
+
+    private func answer(_ ask: SharedAsk, _ one: Running) {
+        let answer = crowd.answer(to: ask)
+        perform(one.route.reserved(ask, answer, now: crowd.now, random: &random), one)
     }
 
     private func begin(_ index: Int) {
@@ -157,6 +168,8 @@ private final class CrowdThread {
 
     private func step(_ one: Running) {
         let now = crowd.now
+        if !one.asks.isEmpty, random.below(2) == 0 { return answer(one.asks.removeFirst(), one) }
+        if one.isOver { return }
         if let until = one.waitsUntil, until <= now {
             one.waitsUntil = nil
             return perform(one.route.timerFired(now: now, random: &random), one)
@@ -220,9 +233,7 @@ private final class CrowdThread {
         case .wait(let until):
             crowd.waits.add(1)
             one.waitsUntil = until
-        case .reserve(let ask):
-            let answer = crowd.answer(to: ask)
-            perform(one.route.reserved(ask, answer, now: crowd.now, random: &random), one)
+        case .reserve(let ask): one.asks.append(ask)
         case .reply: one.isOver = true
         case .none: break
         }

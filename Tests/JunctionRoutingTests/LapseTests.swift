@@ -36,7 +36,9 @@ extension TestCall {
         }
         #expect(call.route.outrun(attempt: loser, usage: TokenUsage(prompt: 3), now: at(6)).isNone)
         let report = call.route.report
-        #expect(report.attempts[winner].outcome == nil && report.attempts[loser].wasOutrun)
+        #expect(report.attempts[winner].outcome == nil)
+        #expect(report.attempts[loser].wasOutrun == (loser == 1), "the late one failed by its time")
+        #expect(report.attempts[loser].outcome?.kind == (loser == 1 ? .cancelled : .timeout))
         #expect(report.answered == report.attempts[winner])
         let usage = router.usage(now: at(6))
         #expect(usage.map(\.tokensUsed).sorted() == [3, 7])
@@ -113,6 +115,40 @@ extension TestCall {
         #expect(router.usage(now: at(6))[slow].coolingUntil == nil)
         router.make("d\(slow)", fail: .timeout, 7)
         #expect(router.usage(now: at(7))[slow].coolingUntil != nil)
+    }
+
+    @Test func whateverBecomesOfItAfterwards() {
+        let router = router("a a") { $0.allowedFails = 1 }
+        var call = TestCall(router, deadline: 10)
+        let slow = call.start().deployment!
+        _ = call.lapse(0, 5)
+        _ = call.fail(0, .serverError, 6)
+        #expect(router.usage(now: at(6))[slow].coolingUntil == nil)
+    }
+
+    @Test func whereNothingElseMayBeTriedItGetsAll() {
+        let router = router("a a")
+        var one = TestCall(router, "d0", deadline: 10)
+        #expect(one.start().attempt?.patience == .seconds(10))
+        var last = TestCall(router, deadline: 10)
+        _ = last.start()
+        #expect(last.fail(0, .authentication, 0).attempt?.patience == .seconds(10))
+    }
+
+    @Test func whereATimeoutIsNotRetriedItGetsAll() {
+        let router = router("a a") { $0.retryPolicy = [.timeout: 0] }
+        var call = TestCall(router, deadline: 10)
+        #expect(call.start().attempt?.patience == .seconds(10))
+    }
+
+    /// A late attempt finds the request against the content policy: its fallbacks are asked.
+    @Test func aLateFailureHasItsOwnFallbacks() {
+        let router = router("a a b") { $0.contentPolicyFallbacks = ["a": ["b"]] }
+        var call = TestCall(router, deadline: 20)
+        _ = call.start()
+        _ = call.lapse(0, 10)
+        #expect(call.fail(1, .authentication, 11).waitsUntil != nil)
+        #expect(call.fail(0, .contentPolicy, 11.5).deployment == 2)
     }
 
     @Test func aCallThatLeavesGivesAllBack() {

@@ -73,6 +73,38 @@ extension Router {
         #expect(router.usage(now: at(3))[0].inFlight == 0)
     }
 
+    /// A deployment that is found to answer again, in spite of its cooldown, has room for those that wait.
+    @Test func aProbeThatBeginsToAnswerWakesThem() {
+        let router = router("a a") {
+            $0.deployments[0].maxParallelRequests = 1
+            $0.cooldownTime = .seconds(600)
+        }
+        router.make("d1", fail: .notFound)
+        let busy = Waiting(router)
+        var probe = TestCall(router, streaming: true)
+        #expect(busy.action.deployment == 0 && probe.start().deployment == 1)
+        let next = Waiting(router)
+        #expect(next.action.waitsUntil != nil && next.woken == 0)
+        probe.route.committed(attempt: 0, now: at(0.05))
+        #expect(next.woken == 1)
+        next.wake(0.05)
+        #expect(next.action.deployment == 1)
+    }
+
+    /// What cools down is for those that wait already, too: who may not wait is refused at once.
+    @Test func whoMayNotWaitDoesNotWaitForAProbe() {
+        let router = router("a a") {
+            $0.deployments[0].maxParallelRequests = 1
+            $0.cooldownTime = .seconds(600)
+        }
+        router.make("d1", fail: .notFound)
+        let (busy, probe) = (Waiting(router), Waiting(router))
+        #expect(busy.action.deployment == 0 && probe.action.deployment == 1)
+        let others = [Waiting(router), Waiting(router)]
+        #expect(others.allSatisfy { $0.action.waitsUntil != nil } && router.waiting == 2)
+        #expect(Waiting(router, timeout: 0).action.failure?.outcome == .limited)
+    }
+
     @Test func priorityThenDeadlineThenArrivalDecide() {
         let router = single()
         let busy = Waiting(router)

@@ -161,6 +161,20 @@ import Testing
         #expect(cluster.call(1).attempt == nil)
     }
 
+    /// Who has found out that a deployment answers again does not let its own older word close it.
+    @Test func whatAnswersAgainStaysOpen() {
+        let cluster = Cluster(.exact, limit: 1_000)
+        cluster.call(0).fail(Failure(.notFound, message: "no such model"), cluster.now, &cluster.random)
+        cluster.pass(.milliseconds(300))
+        let probe = cluster.call(0)
+        #expect(probe.attempt != nil, "\(probe.last)")
+        probe.finish(tokens: 1, cluster.now)
+        for _ in 0..<3 {
+            #expect(cluster.routers[0].usage(now: cluster.now)[0].coolingUntil == nil)
+            cluster.pass(.milliseconds(300))
+        }
+    }
+
     @Test func placesInFlightAreSharedToo() {
         let cluster = Cluster(.exact, parallel: 2)
         let calls = [cluster.call(0), cluster.call(1)]
@@ -258,6 +272,7 @@ private final class Cluster {
             call.asked = true
             action = call.route.reserved(ask, answer(ask), now: now, random: &random)
         }
+        call.last = action
         switch action {
         case .attempt(let attempt): call.attempt = attempt
         case .reply(let failure): call.failure = failure
@@ -270,6 +285,7 @@ private final class Cluster {
 private final class SharedCall {
     var route: Route
     var asked = false
+    var last = Action.none
     var attempt: Attempt?
     var failure: RouteFailure?
 

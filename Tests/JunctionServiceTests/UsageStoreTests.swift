@@ -295,9 +295,19 @@ import Testing
         let heard = store.exchange(report(2), of: bert).content?.entries[0].cooldown
         #expect(heard == SharedCooldown(left: .seconds(3), cause: .rateLimited))
         #expect(store.reserve(request(1), of: bert).opensAfter == .seconds(3))
+        var inSpite = request(1)
+        inSpite.ignoresCooldowns = true
+        #expect(store.reserve(inSpite, of: bert).grant?.candidate == 0)
         its.number = 3
         its.entries[0].cooldown = SharedCooldown(left: .seconds(1), cause: .serverError)
         #expect(store.exchange(its, of: anna).content?.entries[0].cooldown?.left == .seconds(3))
+        its.number = 4
+        its.entries[0].cooldown = SharedCooldown(left: .zero, cause: .serverError)
+        #expect(store.exchange(its, of: anna).content?.entries[0].cooldown == nil, "it is over")
+        #expect(store.reserve(request(1), of: bert).grant != nil)
+        its.number = 5
+        its.entries[0].cooldown = SharedCooldown(left: .seconds(3), cause: .rateLimited)
+        _ = store.exchange(its, of: anna)
         store.now += .seconds(3)
         #expect(store.exchange(report(4), of: bert).content?.entries[0].cooldown == nil)
     }

@@ -262,7 +262,8 @@ def main():
     own = rows_of_junction(arguments.junction, scale, seed) if arguments.junction else {}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for world in arguments.world or WORLDS:
-            print(f"\n## {world}\n\n| strategy | served | p50 | p99 | retries | cost | over |\n|---|---|---|---|---|---|---|")
+            print(f"\n## {world}\n\n| strategy | served | p50 | p99 | retries | cost | over |")
+            print("|---|---|---|---|---|---|---|")
             for strategy in arguments.strategy or STRATEGIES:
                 print(pool.apply(run, (world, strategy, scale, seed)), flush=True)
             for row in own.get(world, []):
