@@ -34,6 +34,7 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
     /// A hard outage of all but one deployment, in each way, from the first call on.
     @Test(arguments: [
         Failure.Kind.connection, .serverError, .authentication, .notFound, .timeout, .rateLimited,
+        .quotaExhausted, .malformedResponse,
     ])
     func noCallFailsInAnOutageOfAllButOne(kind: Failure.Kind) {
         let router = router("a a a a a")
@@ -45,6 +46,39 @@ private let seeds: [UInt64] = [1, 2, 3, 4]
         simulation.run()
         #expect(simulation.failures == 0, "\(kind): \(simulation.firstFailure)")
         expectAtRest(simulation, 7)
+    }
+
+    /// A failure that is the request's own goes to the fallbacks for its kind and nowhere else, and counts
+    /// against nobody; without such fallbacks it ends its call at once.
+    @Test(arguments: [Failure.Kind.contentPolicy, .contextWindowExceeded, .badRequest], [false, true])
+    func aRequestsOwnFailureTakesOneWay(kind: Failure.Kind, hasFallbacks: Bool) {
+        let router = router("a a b") {
+            if hasFallbacks {
+                $0.contentPolicyFallbacks = ["a": ["b"]]
+                $0.contextWindowFallbacks = ["a": ["b"]]
+            }
+        }
+        let providers = (0..<3).map { index in
+            Provider(behaviour: { _, world in index < 2 && world.below(3) == 0 ? .fails(kind) : .answers })
+        }
+        let simulation = Simulation(router, providers: providers, seed: 5)
+        populate(simulation, count: 2_000, every: 0.05, deadline: 60, streaming: nil)
+        simulation.run()
+        let goesOn = hasFallbacks && kind != .badRequest
+        var refused = 0
+        for call in simulation.calls {
+            let report = call.route.report
+            let failures = report.attempts.filter { $0.outcome != nil }
+            #expect(failures.allSatisfy { $0.outcome?.kind == kind } && failures.count <= 1)
+            refused += failures.count
+            let isAnswered = failures.isEmpty || goesOn
+            #expect(report.attempts.count == failures.count + (isAnswered ? 1 : 0))
+            #expect((report.answered != nil) == isAnswered)
+            #expect((report.answered?.deployment == 2) == (goesOn && !failures.isEmpty))
+        }
+        #expect(refused > 500 && simulation.failures == (goesOn ? 0 : refused))
+        #expect(router.usage(now: simulation.now).allSatisfy { $0.coolingUntil == nil })
+        expectAtRest(simulation, 5)
     }
 
     /// With half of the deployments down for good, retries stay in proportion and every call is answered.
