@@ -1,12 +1,14 @@
 """LiteLLM's own Router in the five worlds of Comparison.swift, in virtual time: rows for strategies.md.
 
-    python3 -m venv /tmp/litellm && /tmp/litellm/bin/pip install litellm time-machine
+    python3 -m venv /tmp/litellm && /tmp/litellm/bin/pip install litellm==1.80.0 time-machine
     /tmp/litellm/bin/python tools/simulate/litellm_router.py --scale 0.1 --seed 1 --junction .build/release/junction
 
 The Router is the one from PyPI, unchanged: only the clock and the providers are ours. The event loop jumps to
-its next timer instead of waiting, and `time.time` and `datetime.now` follow it. A provider counts its fixed
-minutes as SimulatedProvider.swift does. Rates and limits are scaled alike, as the table's are. Each run has a
-process of its own, since LiteLLM keeps state in its modules. `--junction` puts Junction's own rows beside them.
+its next timer instead of waiting, and `time.time` and `datetime.now` follow it. Later releases (seen with 1.110.2)
+keep their cooldowns in a core written in Rust, which has a clock of its own: there they last for hundreds of
+virtual seconds, so such a release is refused. A provider counts its fixed minutes as SimulatedProvider.swift does.
+Rates and limits are scaled alike, as the table's are. Each run has a process of its own, since LiteLLM keeps state
+in its modules. `--junction` puts Junction's own rows beside them.
 """
 import argparse
 import asyncio
@@ -258,6 +260,8 @@ def main():
     options.add_argument("--strategy", choices=STRATEGIES, action="append")
     options.add_argument("--junction", help="the program, for its own rows")
     arguments = options.parse_args()
+    if os.path.isdir(os.path.join(os.path.dirname(litellm.__file__), "router_rust")):
+        options.error("this LiteLLM's Router has a clock of its own: pip install litellm==1.80.0")
     scale, seed = arguments.scale, arguments.seed
     own = rows_of_junction(arguments.junction, scale, seed) if arguments.junction else {}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
