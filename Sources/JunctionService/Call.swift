@@ -23,7 +23,7 @@ final class Call: ServerStreamDelegate {
     private var second: AttemptInFlight?
     /// Those that have taken more than their share of the time.
     private var late: [AttemptInFlight] = []
-    /// Wakes the call while no attempt is under way.
+    /// Wakes the call while it waits: none but late attempts are under way then.
     private var timer: Timer?
     /// What has reached the caller, where it may have to be gone on with.
     private var written: WrittenText?

@@ -85,13 +85,14 @@ def test_what_is_wrong_is_refused(start, caller_of, providers):
     assert error.code() == StatusCode.INVALID_ARGUMENT and "routing.hedging.delay_ms" in error.details()
 
 
+def route_within_four_seconds(caller, streaming):
+    return (caller.stream_all(timeout=4)[-1] if streaming else caller.complete(timeout=4)).route
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_deployment_that_hangs_costs_its_share_of_the_time(start, caller_of, providers, streaming):
     caller = caller_of(start(Junction, groups(providers)))
-    if streaming:
-        route = caller.stream_all(timeout=4)[-1].route
-    else:
-        route = caller.complete(timeout=4).route
+    route = route_within_four_seconds(caller, streaming)
     assert route.deployment_id == "quick" and stubs.outcomes(route) == ["TIMEOUT", "SUCCESS"]
     eventually(lambda: providers[0].stats()["aborted_by_peer"] == 1, "the loser's transfer is closed")
 
@@ -99,9 +100,6 @@ def test_a_deployment_that_hangs_costs_its_share_of_the_time(start, caller_of, p
 @pytest.mark.parametrize("streaming", [False, True])
 def test_one_that_is_late_still_wins_if_it_is_first(start, caller_of, providers, streaming):
     caller = caller_of(start(Junction, groups(providers, slow="slow-2500", quick="stall")))
-    if streaming:
-        route = caller.stream_all(timeout=4)[-1].route
-    else:
-        route = caller.complete(timeout=4).route
+    route = route_within_four_seconds(caller, streaming)
     assert route.deployment_id == "slow" and stubs.outcomes(route) == ["SUCCESS", "HEDGED"]
     eventually(lambda: providers[1].stats()["aborted_by_peer"] == 1, "the loser's transfer is closed")

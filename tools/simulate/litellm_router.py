@@ -1,4 +1,4 @@
-"""LiteLLM's own Router in the five worlds of Comparison.swift, in virtual time: rows for strategies.md.
+"""LiteLLM's own Router in the five worlds of Comparison.swift, in virtual time: the tables of litellm.md.
 
     python3 -m venv /tmp/litellm && /tmp/litellm/bin/pip install litellm==1.80.0 time-machine
     /tmp/litellm/bin/python tools/simulate/litellm_router.py --scale 0.1 --seed 1 --junction .build/release/junction
